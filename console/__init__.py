@@ -1,0 +1,1 @@
+"""How people see and steer the floor: the command line and the local processes behind it."""

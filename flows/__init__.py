@@ -1,0 +1,1 @@
+"""Prefect flows: one file per deployment; each reads like a description of itself."""

@@ -1,0 +1,1 @@
+"""What things are: value types, tables, settings, events. No I/O."""

@@ -1,0 +1,1 @@
+"""Where it is kept: Postgres, Redis, the local spool."""

@@ -1,0 +1,211 @@
+"""The strategy API: a read-only view of one market goes in, intents come out.
+
+A strategy never does I/O, never looks at a clock of its own and keeps its memory in attributes
+that `snapshot` and `restore` carry over a restart.
+
+    class BuyTheRise(Strategy):
+        class Params(StrategyParams):
+            rise_bps: float = Field(50, gt=0, le=1000)
+
+        name = "buy-the-rise"
+
+        def on_tick(self, view):
+            if view.spot_return(300) * 1e4 > self.params.rise_bps:
+                yield Place(Outcome.UP, Side.BUY, budget_e6=20 * USD, reason="spot rose")
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from models.events import MarketResolved, TradePrint
+from models.markets import Market, Outcome, Side
+from models.orders import Fill, Order, TimeInForce
+
+
+class StrategyParams(BaseModel):
+    """Base of every strategy's parameters. Bounds on fields are what a tuner may search."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# --- intents ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Send one order.
+
+    Give `size_e6` shares or a `budget_e6` in pUSD (the engine turns it into whole hundredths of
+    a share at the limit price). Without `price_e4` the order crosses: it takes the best opposite
+    price, up to `slippage_ticks` worse.
+    """
+
+    outcome: Outcome
+    side: Side
+    price_e4: int | None = None
+    size_e6: int | None = None
+    budget_e6: int | None = None
+    tif: TimeInForce = TimeInForce.FAK
+    post_only: bool = False
+    slippage_ticks: int = 1
+    reason: str = ""
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Keep a two-sided quote in Up-price space; None leaves that side empty.
+
+    A bid is a BUY of Up. An ask is a SELL of Up as far as we hold it and a BUY of Down at
+    ``1 - ask`` beyond. The engine keeps resting orders that still fit and replaces the rest.
+    """
+
+    bid_e4: int | None
+    bid_size_e6: int
+    ask_e4: int | None
+    ask_size_e6: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Cancel one order of this market, or all of them when `order_id` is None."""
+
+    order_id: str | None = None
+    reason: str = ""
+
+
+Intent = Place | Quote | Cancel
+Intents = Iterable[Intent] | None
+
+
+# --- view -------------------------------------------------------------------------------------
+
+
+class BookView(Protocol):
+    """One token's book, best first; prices e4, sizes e6; None where a side is empty."""
+
+    @property
+    def bid_e4(self) -> int | None: ...
+    @property
+    def ask_e4(self) -> int | None: ...
+    @property
+    def bid_size_e6(self) -> int: ...
+    @property
+    def ask_size_e6(self) -> int: ...
+    @property
+    def mid(self) -> float | None:
+        """Mid price in dollars, None unless both sides are there."""
+        ...
+
+    def bids(self, depth: int = 5) -> Sequence[tuple[int, int]]: ...
+    def asks(self, depth: int = 5) -> Sequence[tuple[int, int]]: ...
+
+
+class View(Protocol):
+    """What a strategy may see of one market, as of `now_ns` and never later."""
+
+    @property
+    def market(self) -> Market: ...
+    @property
+    def now_ns(self) -> int: ...
+    @property
+    def time_left_s(self) -> float: ...
+    @property
+    def elapsed_s(self) -> float: ...
+    @property
+    def up(self) -> BookView: ...
+    @property
+    def down(self) -> BookView: ...
+    @property
+    def spot(self) -> float | None:
+        """Last spot price in US dollars, None before the first tick."""
+        ...
+
+    @property
+    def strike(self) -> float | None:
+        """Price to beat in US dollars, None until it is known."""
+        ...
+
+    def spot_return(self, seconds: float) -> float | None:
+        """Relative change of spot over the last `seconds`; None without that much history."""
+        ...
+
+    def volatility(self, seconds: float) -> float | None:
+        """Realised volatility per square root of a second over the last `seconds`."""
+        ...
+
+    def position_e6(self, outcome: Outcome) -> int:
+        """Shares of this agent, in e6."""
+        ...
+
+    @property
+    def open_orders(self) -> Sequence[Order]: ...
+    @property
+    def cash_e6(self) -> int:
+        """Cash this agent may still use, in e6: capital and results less reservations."""
+        ...
+
+    @property
+    def fresh(self) -> bool:
+        """Whether book and spot are young enough to act on. The engine refuses orders if not."""
+        ...
+
+
+# --- strategy ---------------------------------------------------------------------------------
+
+
+class Strategy:
+    """Base class. Override the hooks you need; each may return or yield intents.
+
+    One instance serves all windows of an agent; `view` says which market is meant.
+    ``cadence_ms`` is the least time between two `on_tick` calls of a market; 0 means every event.
+    """
+
+    name: ClassVar[str]
+    cadence_ms: ClassVar[int] = 1000
+    Params: ClassVar[type[StrategyParams]] = StrategyParams
+
+    def __init__(self, params: StrategyParams) -> None:
+        self.params: Any = params
+
+    def on_start(self, view: View) -> Intents:
+        """The market's window begins for this agent (also after a restart)."""
+        return None
+
+    def on_tick(self, view: View) -> Intents:
+        """Something in view changed; called at most once per cadence."""
+        return None
+
+    def on_trade(self, view: View, trade: TradePrint) -> Intents:
+        """A public trade happened."""
+        return None
+
+    def on_fill(self, view: View, fill: Fill) -> Intents:
+        """One of our orders filled; called once per fill, not per status."""
+        return None
+
+    def on_cancel(self, view: View, order: Order) -> Intents:
+        """One of our orders ended without filling whole."""
+        return None
+
+    def on_timer(self, view: View) -> Intents:
+        """A whole second of the window passed, whatever the market does."""
+        return None
+
+    def on_resolution(self, view: View, resolved: MarketResolved) -> None:
+        """The market was resolved."""
+
+    def on_stop(self, view: View) -> Intents:
+        """The window ends or the session stops; resting orders are cancelled afterwards."""
+        return None
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return memory worth keeping over a restart, JSON-serialisable."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what `snapshot` returned."""

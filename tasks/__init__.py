@@ -1,0 +1,1 @@
+"""Prefect tasks: one retried side effect each, wiring the rooms together."""

@@ -1,0 +1,1 @@
+"""The market outside: Polymarket, and the simulator that speaks the same wire."""
