@@ -98,9 +98,9 @@ def taker_fee_e6(price_e4: int, size_e6: int, fee: FeeSchedule) -> int:
     """
     if fee.rate_ppm == 0:
         return 0
-    variance: int = (price_e4 * (PRICE_ONE - price_e4)) ** fee.exponent
+    variance = int((price_e4 * (PRICE_ONE - price_e4)) ** fee.exponent)
     numerator = size_e6 * fee.rate_ppm * variance
-    denominator = 1_000_000 * PRICE_ONE ** (2 * fee.exponent) * 10
+    denominator = int(1_000_000 * PRICE_ONE ** (2 * fee.exponent) * 10)
     return (numerator + denominator // 2) // denominator * 10
 
 
