@@ -1,0 +1,101 @@
+"""What the simulator is told before it starts."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from models.settings import Liquidity, Settings, TradingMode
+from models.units import to_cash_e6
+
+RECORDING = Path("polymarket_btc_15m_book5_2026-02") / "book5_1hz.parquet"
+"""The recording of 15-minute books, below the folder of recorded data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One family of windows: an asset's up/down markets of one nominal length."""
+
+    asset: str
+    timeframe: str
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorUrls:
+    """Where a mirror reads the venue it copies (public endpoints only)."""
+
+    clob: str
+    gamma: str
+    ws_market: str
+    ws_prices: str
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorConfig:
+    """Everything the simulator depends on; tests build it by hand.
+
+    Parameters
+    ----------
+    home
+        Folder of the simulator's own database. None keeps everything in memory.
+    recording
+        The recorded books; None or a missing file means there is no recording.
+    liquidity
+        ``replay`` insists on the recording, ``model`` ignores it, ``auto`` takes what is there.
+    window_seconds
+        Length of every window; None keeps the real ones (900 s, 300 s).
+    capital_e6
+        What a wallet is given when it authenticates for the first time, in e6 of pUSD.
+    taker_delay_ms
+        How long a marketable order waits, uncancellable, before it matches.
+    settle_ms
+        After how many milliseconds a match is MINED and then CONFIRMED.
+    strike_lag_ms, resolve_lag_ms
+        How late Gamma knows the price to beat, and how late a window resolves after its end.
+    mirror
+        Set for paper trading: copy this venue's markets, books and prices.
+    """
+
+    port: int = 0
+    host: str = "127.0.0.1"
+    home: Path | None = None
+    recording: Path | None = None
+    liquidity: Liquidity = Liquidity.AUTO
+    window_seconds: int | None = None
+    seed: int = 7
+    capital_e6: int = 1_000_000_000
+    taker_delay_ms: int = 150
+    settle_ms: tuple[int, int] = (2_000, 5_000)
+    strike_lag_ms: int = 4_000
+    resolve_lag_ms: int = 3_000
+    heartbeat_silence_ms: int = 10_000
+    history_windows: int = 200
+    series: tuple[Series, ...] = field(
+        default_factory=lambda: (
+            Series("BTC", "15m"),
+            Series("BTC", "5m"),
+            Series("ETH", "15m"),
+            Series("ETH", "5m"),
+        )
+    )
+    mirror: MirrorUrls | None = None
+
+
+def config_from_settings(settings: Settings) -> SimulatorConfig:
+    """Translate the floor's settings; paper trading mirrors the venue its URLs name."""
+    mirror = None
+    if settings.trading_mode is TradingMode.PAPER:
+        mirror = MirrorUrls(
+            clob=settings.polymarket_clob_url,
+            gamma=settings.polymarket_gamma_url,
+            ws_market=settings.polymarket_ws_market_url,
+            ws_prices=settings.polymarket_ws_prices_url,
+        )
+    return SimulatorConfig(
+        port=settings.sim_port,
+        home=settings.floor_home / "sim",
+        recording=settings.floor_data_dir / RECORDING,
+        liquidity=settings.sim_liquidity,
+        window_seconds=settings.sim_window_seconds,
+        seed=settings.sim_seed,
+        capital_e6=to_cash_e6(settings.initial_capital),
+        mirror=mirror,
+    )
