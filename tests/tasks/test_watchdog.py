@@ -1,0 +1,110 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from typing import Any
+
+import pytest
+
+from tasks.watchdog import Verdict, Watchdog, judge
+
+HEALTHY: dict[str, Any] = {
+    "now": 100.0,
+    "beat": 99.9,
+    "lease_until": 110.0,
+    "stall_s": 10.0,
+    "parent": 7,
+    "born_of": 7,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ({}, None),
+        ({"beat": 90.1}, None),
+        ({"beat": 90.0}, Verdict.STALLED),
+        ({"lease_until": 100.1}, None),
+        ({"lease_until": 100.0}, Verdict.LEASE_LAPSED),
+        ({"parent": 1}, Verdict.ORPHANED),
+        ({"parent": 1, "lease_until": 1.0, "beat": 0.0}, Verdict.LEASE_LAPSED),
+    ],
+)
+def test_judgement(change: dict[str, Any], verdict: Verdict | None) -> None:
+    assert judge(**{**HEALTHY, **change}) is verdict
+
+
+def test_a_lapsed_lease_ends_the_process_even_while_the_loop_is_blocked() -> None:
+    left: list[int] = []
+    watchdog = Watchdog(lease_until=time.monotonic() + 0.3, stall_s=60, leave=left.append)
+    watchdog.start()
+    time.sleep(1.5)
+    watchdog.stop()
+    assert left == [Verdict.LEASE_LAPSED.value]
+
+
+def test_a_healthy_process_is_left_alone() -> None:
+    left: list[int] = []
+    watchdog = Watchdog(lease_until=time.monotonic() + 600, stall_s=600, leave=left.append)
+    watchdog.start()
+    time.sleep(0.6)
+    watchdog.stop()
+    assert left == []
+
+
+def test_a_blocked_event_loop_ends_a_real_process() -> None:
+    code = """
+        import asyncio, time
+        from tasks.watchdog import Watchdog
+
+        async def main():
+            dog = Watchdog(lease_until=time.monotonic() + 600, stall_s=0.5)
+            dog.start()
+            dog.beat()
+            time.sleep(60)
+
+        asyncio.run(main())
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], timeout=60, capture_output=True, check=False
+    )
+    assert done.returncode == Verdict.STALLED.value
+
+
+def test_an_orphan_ends_itself(tmp_path: Any) -> None:
+    marker = tmp_path / "child"
+    child = (
+        "import os, pathlib, time\n"
+        "from tasks.watchdog import Watchdog\n"
+        "Watchdog(lease_until=time.monotonic() + 600, stall_s=600).start()\n"
+        f"pathlib.Path({str(marker)!r}).write_text(str(os.getpid()))\n"
+        "time.sleep(60)\n"
+    )
+    parent = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])",
+        ]
+    )
+    deadline = time.monotonic() + 60
+    while not (marker.exists() and marker.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    pid = int(marker.read_text())
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    while _runs(pid):
+        assert time.monotonic() < deadline, "the orphan lives on"
+        time.sleep(0.05)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    with open(f"/proc/{pid}/stat") as stat:
+        return stat.read().rpartition(")")[2].split()[0] != "Z"
