@@ -34,7 +34,7 @@ class AgentOverview:
 
 
 async def sync_agents(db: Database, specs: Sequence[AgentSpec]) -> None:
-    """Make the table agree with the agent files; agents without a file are disabled, not removed."""
+    """Make the table agree with the agent files; without its file an agent is disabled, kept."""
     raise NotImplementedError
 
 

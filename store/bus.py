@@ -1,4 +1,4 @@
-"""Redis: market data fan-out, the floor's channel and heartbeats. Never the only copy of anything."""
+"""Redis: market data fan-out, the floor's channel and heartbeats; never the only copy."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Self
@@ -29,7 +29,7 @@ class Bus:
     async def __aexit__(self, *exc: object) -> None: ...
 
     def publish(self, event: FeedEvent) -> None:
-        """Append market data to the capped stream ``md:{condition_id}`` (``md:{asset}`` for spot)."""
+        """Append market data to a capped stream: ``md:{condition_id}``, ``md:{asset}`` for spot."""
 
     def message(self, kind: str, text: str = "", **fields: Any) -> None:
         """Send one JSON message to the ``trading_floor`` channel."""

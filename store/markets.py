@@ -16,7 +16,7 @@ class MarketRecord:
 
 
 async def upsert_market(db: Database, market: Market) -> None:
-    """Insert a market or bring tick, fee and strike up to date; identity and window never change."""
+    """Insert a market, or update its tick, fee and strike; identity and window never change."""
     raise NotImplementedError
 
 

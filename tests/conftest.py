@@ -1,0 +1,137 @@
+"""Real servers for the tests: one embedded Postgres and one Redis, started when first asked for."""
+
+import itertools
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+import redis
+
+from models.settings import Settings
+from store.embedded import Program, prepare_postgres, prepare_redis
+from store.schema import upgrade
+from store.urls import Urls, at_database, ensure_databases, urls
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def run_program(program: Program, log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            program.argv, env=dict(program.env), cwd=program.cwd, stdout=out, stderr=out
+        )
+
+
+def stop_program(process: subprocess.Popen[bytes], program: Program) -> None:
+    if process.poll() is None:
+        process.send_signal(program.stop_signal)
+    process.wait(30)
+
+
+def wait_for(what: str, ready: Callable[[], object], log: Path, seconds: float = 30) -> None:
+    """Call `ready` until it no longer raises; fail with the server's log otherwise."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            ready()
+        except Exception as error:
+            if time.monotonic() > deadline:
+                pytest.fail(
+                    f"{what} does not answer ({error}); its log ends:\n{log.read_text()[-2000:]}"
+                )
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _ping_redis(url: str) -> None:
+    with redis.Redis.from_url(url) as client:
+        client.ping()
+
+
+@pytest.fixture(scope="session")
+def embedded_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("floor")
+
+
+@pytest.fixture(scope="session")
+def embedded_urls(embedded_home: Path) -> Urls:
+    """Addresses of the tests' servers; `postgres_server` and `redis_server` start them."""
+    settings = Settings(
+        _env_file=None,  # type: ignore[call-arg]
+        database_url=None,
+        redis_url=None,
+        floor_home=embedded_home,
+        postgres_port=free_port(),
+        redis_port=free_port(),
+    )
+    return urls(settings)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(embedded_home: Path, embedded_urls: Urls) -> Iterator[Urls]:
+    """A running embedded Postgres with the databases `floor` (migrated) and `prefect`."""
+    port = urlsplit(embedded_urls.database).port
+    assert port is not None
+    program = prepare_postgres(embedded_home, port)
+    log = embedded_home / "postgres.log"
+    process = run_program(program, log)
+    try:
+        wait_for("Postgres", lambda: ensure_databases(embedded_urls), log)
+        upgrade(embedded_urls.database)
+        yield embedded_urls
+    finally:
+        stop_program(process, program)
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Urls) -> Iterator[str]:
+    """Address of a fresh, migrated database, dropped afterwards."""
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(postgres_server.admin, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE floor STRATEGY file_copy")
+        yield at_database(postgres_server.database, name)
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def redis_server(embedded_home: Path, embedded_urls: Urls) -> Iterator[str]:
+    port = urlsplit(embedded_urls.redis).port
+    assert port is not None
+    program = prepare_redis(embedded_home, port)
+    log = embedded_home / "redis.log"
+    process = run_program(program, log)
+    try:
+        wait_for("Redis", lambda: _ping_redis(embedded_urls.redis), log)
+        yield embedded_urls.redis
+    finally:
+        stop_program(process, program)
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """Address of an empty Redis."""
+    with redis.Redis.from_url(redis_server) as client:
+        client.flushall()
+    return redis_server
+
+
+@pytest.fixture(scope="session")
+def programs() -> SimpleNamespace:
+    """Helpers for tests that start servers of their own."""
+    return SimpleNamespace(
+        free_port=free_port, run=run_program, stop=stop_program, wait_for=wait_for
+    )
