@@ -1,0 +1,191 @@
+"""The simulator's disk: what the venue owes its clients, in one SQLite file.
+
+Rows are collected in memory and written in one transaction by `commit`, which the server calls
+before it answers. The write-ahead log survives the death of the process at any moment.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from models.errors import ConfigError
+from venue.simulator.auth import ApiKey
+from venue.simulator.records import OrderRecord, Redemption, TradeRecord, WindowRecord
+
+VERSION = 1
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS keys (
+    address TEXT NOT NULL, nonce INTEGER NOT NULL, generation INTEGER NOT NULL,
+    live INTEGER NOT NULL, key TEXT NOT NULL, secret TEXT NOT NULL, passphrase TEXT NOT NULL,
+    PRIMARY KEY (address, nonce)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS wallets (
+    wallet TEXT PRIMARY KEY, owner TEXT NOT NULL, granted_e6 INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS balances (
+    wallet TEXT NOT NULL, token TEXT NOT NULL, amount_e6 INTEGER NOT NULL,
+    PRIMARY KEY (wallet, token)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS orders (
+    order_id TEXT PRIMARY KEY, seq INTEGER NOT NULL, owner TEXT NOT NULL, open INTEGER NOT NULL,
+    at_ns INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS orders_open ON orders (open, seq);
+CREATE TABLE IF NOT EXISTS trades (
+    trade_id TEXT PRIMARY KEY, seq INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS windows (slug TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS redemptions (
+    wallet TEXT NOT NULL, token TEXT NOT NULL, body BLOB NOT NULL,
+    PRIMARY KEY (wallet, token)) WITHOUT ROWID;
+"""
+
+_pack = msgspec.msgpack.encode
+
+
+class Journal:
+    """Durable memory; `path` None keeps it in RAM (tests)."""
+
+    def __init__(self, path: Path | None) -> None:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            found = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if found not in (0, VERSION):
+                raise ConfigError(
+                    f"{path} was written by version {found} of the simulator, this is version "
+                    f"{VERSION}; move the file away to start with empty accounts"
+                )
+            self._db.executescript(SCHEMA)
+            self._db.execute(f"PRAGMA user_version={VERSION}")
+        except sqlite3.DatabaseError as error:
+            raise ConfigError(
+                f"{path} can't be opened as the simulator's database ({error}); move it away to "
+                "start with empty accounts"
+            ) from error
+        self._pending: list[tuple[str, tuple[Any, ...]]] = []
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def key(self, key: ApiKey, generation: int, live: bool) -> None:
+        self._add(
+            "INSERT OR REPLACE INTO keys VALUES (?,?,?,?,?,?,?)",
+            (key.address, key.nonce, generation, live, key.key, key.secret, key.passphrase),
+        )
+
+    def wallet(self, wallet: str, owner: str, granted_e6: int) -> None:
+        self._add("INSERT OR IGNORE INTO wallets VALUES (?,?,?)", (wallet, owner, granted_e6))
+
+    def balance(self, wallet: str, token: str, amount_e6: int) -> None:
+        """Shares of a token, or cash when `token` is empty."""
+        self._add("INSERT OR REPLACE INTO balances VALUES (?,?,?)", (wallet, token, amount_e6))
+
+    def order(self, order: OrderRecord) -> None:
+        self._add(
+            "INSERT OR REPLACE INTO orders VALUES (?,?,?,?,?,?)",
+            (order.order_id, order.seq, order.owner, order.open, order.created_ns, _pack(order)),
+        )
+
+    def trade(self, trade: TradeRecord) -> None:
+        self._add(
+            "INSERT OR REPLACE INTO trades VALUES (?,?,?)",
+            (trade.trade_id, trade.seq, _pack(trade)),
+        )
+
+    def window(self, window: WindowRecord) -> None:
+        self._add("INSERT OR REPLACE INTO windows VALUES (?,?)", (window.slug, _pack(window)))
+
+    def redemption(self, redemption: Redemption) -> None:
+        self._add(
+            "INSERT OR REPLACE INTO redemptions VALUES (?,?,?)",
+            (redemption.wallet, redemption.token_id, _pack(redemption)),
+        )
+
+    def meta(self, name: str, value: bytes) -> None:
+        self._add("INSERT OR REPLACE INTO meta VALUES (?,?)", (name, value))
+
+    def forget(self, before_ns: int, windows: int) -> None:
+        """Drop closed orders created before `before_ns` and all but the newest windows."""
+        self._add("DELETE FROM orders WHERE open=0 AND at_ns<?", (before_ns,))
+        self._add(
+            "DELETE FROM windows WHERE slug NOT IN "
+            "(SELECT slug FROM windows ORDER BY substr(slug, -10) DESC LIMIT ?)",
+            (windows,),
+        )
+
+    def commit(self) -> None:
+        """Write everything pending, all or nothing."""
+        if not self._pending:
+            return
+        pending, self._pending = self._pending, []
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            for statement, values in pending:
+                self._db.execute(statement, values)
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def _add(self, statement: str, values: tuple[Any, ...]) -> None:
+        self._pending.append((statement, values))
+
+    # --- reading ------------------------------------------------------------------------------
+
+    def read_meta(self, name: str) -> bytes | None:
+        row = self._db.execute("SELECT value FROM meta WHERE name=?", (name,)).fetchone()
+        return bytes(row[0]) if row else None
+
+    def read_keys(self) -> Iterator[tuple[ApiKey, int, bool]]:
+        rows = self._db.execute(
+            "SELECT key, secret, passphrase, address, nonce, generation, live FROM keys"
+        )
+        for key, secret, passphrase, address, nonce, generation, live in rows:
+            yield ApiKey(key, secret, passphrase, address, nonce), generation, bool(live)
+
+    def read_wallets(self) -> Iterator[tuple[str, str, int]]:
+        yield from self._db.execute("SELECT wallet, owner, granted_e6 FROM wallets")
+
+    def read_balances(self) -> Iterator[tuple[str, str, int]]:
+        yield from self._db.execute("SELECT wallet, token, amount_e6 FROM balances")
+
+    def read_open_orders(self) -> list[OrderRecord]:
+        rows = self._db.execute("SELECT body FROM orders WHERE open=1 ORDER BY seq")
+        return [msgspec.msgpack.decode(row[0], type=OrderRecord) for row in rows]
+
+    def read_orders(self, owner: str, limit: int) -> list[OrderRecord]:
+        """The owner's newest orders, open or not, newest first."""
+        rows = self._db.execute(
+            "SELECT body FROM orders WHERE owner=? ORDER BY seq DESC LIMIT ?", (owner, limit)
+        )
+        return [msgspec.msgpack.decode(row[0], type=OrderRecord) for row in rows]
+
+    def read_order(self, order_id: str) -> OrderRecord | None:
+        row = self._db.execute("SELECT body FROM orders WHERE order_id=?", (order_id,)).fetchone()
+        return msgspec.msgpack.decode(row[0], type=OrderRecord) if row else None
+
+    def read_trades(self) -> list[TradeRecord]:
+        rows = self._db.execute("SELECT body FROM trades ORDER BY seq")
+        return [msgspec.msgpack.decode(row[0], type=TradeRecord) for row in rows]
+
+    def read_windows(self) -> list[WindowRecord]:
+        rows = self._db.execute("SELECT body FROM windows")
+        return [msgspec.msgpack.decode(row[0], type=WindowRecord) for row in rows]
+
+    def read_redemptions(self) -> list[Redemption]:
+        rows = self._db.execute("SELECT body FROM redemptions")
+        return [msgspec.msgpack.decode(row[0], type=Redemption) for row in rows]
+
+    def last_seq(self) -> int:
+        """Highest sequence number given to an order or a trade."""
+        row = self._db.execute(
+            "SELECT max(coalesce((SELECT max(seq) FROM orders), 0), "
+            "coalesce((SELECT max(seq) FROM trades), 0))"
+        ).fetchone()
+        return int(row[0])
+
+    def close(self) -> None:
+        self.commit()
+        self._db.close()

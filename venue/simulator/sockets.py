@@ -1,0 +1,129 @@
+"""WebSocket plumbing: one bounded queue per client, and nobody ever waits for a slow one."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from aiohttp import WSCloseCode, web
+
+QUEUE_LIMIT = 4096
+"""Messages a client may lag behind before its connection is dropped."""
+MAX_FRAME = 1 << 20
+
+_encode = msgspec.json.encode
+
+
+def text(message: Any) -> str:
+    """Compact JSON text."""
+    return _encode(message).decode()
+
+
+class Faults:
+    """Switches that make sockets misbehave, shared by all clients of one hub."""
+
+    def __init__(self) -> None:
+        self.frozen = False
+        """Data stops, connections and PONGs go on."""
+        self.duplicate = False
+        """Every message is sent twice."""
+
+
+class Subscriber:
+    """One connected client."""
+
+    def __init__(self, request: web.Request, socket: web.WebSocketResponse, hub: "Hub") -> None:
+        self._request = request
+        self.socket = socket
+        self._faults = hub.faults
+        self._queue: deque[str] = deque()
+        self._wake = asyncio.Event()
+        self._dead = False
+        self.overflowed = False
+
+    def push(self, message: str) -> None:
+        """Queue data; drops the connection when the client lags too far behind."""
+        if self._dead or self._faults.frozen:
+            return
+        self.reply(message)
+        if self._faults.duplicate:
+            self.reply(message)
+
+    def reply(self, message: str) -> None:
+        """Queue an answer to the client's own frame, frozen or not."""
+        if self._dead:
+            return
+        if len(self._queue) >= QUEUE_LIMIT:
+            self.overflowed = True
+            self.drop()
+            return
+        self._queue.append(message)
+        self._wake.set()
+
+    def drop(self) -> None:
+        """Cut the connection at once, without a closing handshake."""
+        self._dead = True
+        self._queue.clear()
+        self._wake.set()
+        transport = self._request.transport
+        if transport is not None:
+            transport.abort()
+
+    async def pump(self) -> None:
+        """Send what is queued until the connection ends."""
+        while not self._dead:
+            while self._queue:
+                await self.socket.send_str(self._queue.popleft())
+            self._wake.clear()
+            if not self._queue and not self._dead:
+                await self._wake.wait()
+
+
+class Hub:
+    """The clients of one channel."""
+
+    def __init__(self) -> None:
+        self.faults = Faults()
+        self.clients: set[Subscriber] = set()
+
+    def drop_all(self) -> int:
+        """Cut every connection; returns how many there were."""
+        clients = list(self.clients)
+        for client in clients:
+            client.drop()
+        return len(clients)
+
+    async def close(self) -> None:
+        for client in list(self.clients):
+            await client.socket.close(code=WSCloseCode.GOING_AWAY)
+
+
+async def serve(hub: Hub, subscriber: Subscriber, on_frame: Callable[[str], bool]) -> None:
+    """Run one connection until either side ends it; `on_frame` returns False to end it."""
+    socket = subscriber.socket
+    hub.clients.add(subscriber)
+    pump = asyncio.create_task(subscriber.pump())
+    try:
+        async for frame in socket:
+            if frame.type is web.WSMsgType.TEXT and not on_frame(frame.data):
+                break
+    finally:
+        hub.clients.discard(subscriber)
+        pump.cancel()
+        await asyncio.gather(pump, return_exceptions=True)
+
+
+async def accept(request: web.Request) -> web.WebSocketResponse:
+    """Complete the handshake."""
+    socket = web.WebSocketResponse(max_msg_size=MAX_FRAME, compress=False)
+    await socket.prepare(request)
+    return socket
+
+
+def decode(data: str) -> Any:
+    """JSON of a client's frame; None when it is none."""
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
