@@ -1,0 +1,43 @@
+"""Collect market data: discover windows, stream books, trades and spot, keep them all."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from prefect import flow
+
+from models.settings import load_settings
+from store.bus import Bus
+from store.database import Database
+from store.marketdata import MarketDataWriter
+from store.urls import urls
+from tasks.agent_files import load_agents
+from tasks.collector import Collector
+from tasks.guards import watch_for_halt
+from tasks.handover import schedule_successor
+from tasks.logs import configure_logs
+from venue.polymarket.discovery import GammaDiscovery
+from venue.polymarket.feed import PublicFeed
+
+
+@flow(name="collect", flow_run_name="collect")
+async def collect() -> str:
+    """Collect for one session, then hand over to the next."""
+    settings = load_settings()
+    configure_logs(settings.log_level)
+    addresses = urls(settings)
+    selectors = [selector for spec in load_agents().values() for selector in spec.markets]
+    halt = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(Database(addresses.database))
+        bus = await stack.enter_async_context(Bus(addresses.redis))
+        writer = await stack.enter_async_context(
+            MarketDataWriter(database, settings.floor_home / "spool" / "collect")
+        )
+        discovery = await stack.enter_async_context(GammaDiscovery(settings))
+        await stack.enter_async_context(watch_for_halt(database, halt))
+        collector = Collector(selectors, PublicFeed(settings), discovery, database, writer, bus)
+        await collector.run(settings.session_seconds, halt)
+        written, dropped = writer.written, writer.dropped
+    if not halt.is_set():
+        await schedule_successor()
+    return f"{collector.events} events heard, {written} rows kept, {dropped} lost"

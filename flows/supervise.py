@@ -1,0 +1,66 @@
+"""Supervise: the floor boss. Compares the agents that should trade with those that do."""
+
+import time
+
+from prefect import flow
+
+from models.settings import Settings, load_settings
+from store import agents, leases
+from store.agents import AgentOverview
+from store.database import Database
+from store.events import record_event
+from store.urls import urls
+from tasks.agent_files import load_agents
+from tasks.alerts import Alerts
+from tasks.collecting import keep_collecting
+from tasks.deployments import deployment_name, end_stale_runs, on_their_way, open_runs
+from tasks.guards import halt_reason
+from tasks.handover import start_run
+from tasks.supervision import Decision, Step, decide
+from tasks.valuation import save_snapshots
+
+
+@flow(name="supervise", flow_run_name="supervise", timeout_seconds=25)
+async def supervise() -> str:
+    """Start what should run and does not, pause what keeps failing, note what all is worth."""
+    settings = load_settings()
+    async with Database(urls(settings).database, max_size=2) as database:
+        if reason := await halt_reason(database):
+            return reason
+        await agents.sync_agents(database, list(load_agents().values()))
+        decisions = [
+            await _attend(database, settings, agent)
+            for agent in await agents.agent_overview(database)
+        ]
+        collecting = await keep_collecting(database)
+        await save_snapshots(database)
+    acted = [f"{d.agent}: {d.step} ({d.reason})" for d in decisions if d.step is not Step.NONE]
+    return "; ".join([*acted, *collecting]) or f"{len(decisions)} agents as desired"
+
+
+async def _attend(database: Database, settings: Settings, agent: AgentOverview) -> Decision:
+    lease = await leases.holder(database, agent.name)
+    lease_run = lease.flow_run_id if lease is not None and lease.live else ""
+    runs = await open_runs(deployment_name(agent.name)) or []
+    coming = on_their_way(runs, lease_run)
+    await end_stale_runs(runs, lease_run)
+    decision = decide(
+        agent, runs_on_their_way=len(coming), max_restarts=settings.max_restarts_per_hour
+    )
+    if decision.step is Step.START:
+        # One key per lease generation and slot: a slow answer can't start two.
+        token = lease.token if lease is not None else 0
+        slot = int(time.time() // 60)
+        await start_run(deployment_name(agent.name), f"{agent.name}-{token}-{slot}")
+        await record_event(database, "agent_start", {"reason": decision.reason}, agent.name)
+    elif decision.step is Step.PAUSE:
+        await agents.pause(database, agent.name, decision.reason)
+        await _tell(settings, agent.name, decision.reason)
+    return decision
+
+
+async def _tell(settings: Settings, agent: str, reason: str) -> None:
+    alerts = Alerts(settings)
+    await alerts.start()
+    alerts.post("breaker", f"{agent} is paused: {reason}", agent=agent)
+    await alerts.close()
