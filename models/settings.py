@@ -3,20 +3,47 @@
 Values come from the environment, then from `.env` in the project's root, then from here.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from dotenv import dotenv_values
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.errors import ConfigError
+from models.setting_types import (
+    DatabaseUrl,
+    HttpUrl,
+    PrivateKey,
+    RedisUrl,
+    WebhookUrl,
+    WebSocketUrl,
+    lower,
+    rooted,
+    upper,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's root folder."""
 
+ENV_FILE = ROOT / ".env"
+
 LIVE_CONFIRMATION = "I understand that this trades real money"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Dollars = Annotated[Decimal, Field(gt=0, le=10**9, decimal_places=6)]
+Folder = Annotated[Path, AfterValidator(rooted(ROOT))]
 
 
 class TradingMode(StrEnum):
@@ -38,38 +65,43 @@ class Settings(BaseSettings):
     """The floor's settings. Use `load_settings` to read them with readable errors."""
 
     model_config = SettingsConfigDict(
-        env_file=ROOT / ".env", env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True
+        env_file=ENV_FILE,
+        env_file_encoding="utf-8",
+        extra="ignore",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
     )
 
     # --- mode ---------------------------------------------------------------------------------
-    trading_mode: TradingMode = Field(
+    trading_mode: Annotated[TradingMode, BeforeValidator(lower)] = Field(
         TradingMode.SIM,
         description="sim: local simulator. paper: live data, simulated fills. live: real money.",
     )
     live_confirmation: str = Field(
         "", description=f"Must read exactly {LIVE_CONFIRMATION!r} for TRADING_MODE=live."
     )
-    environment: str = Field(
-        "development", pattern="^(development|test|staging|production)$",
-        description="Name of this installation, shown in alerts and logs.",
-    )  # fmt: skip
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR|CRITICAL)$")
+    environment: Annotated[
+        Literal["development", "test", "staging", "production"], BeforeValidator(lower)
+    ] = Field("development", description="Name of this installation, shown in alerts and logs.")
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(upper)
+    ] = Field("INFO", description="The least severe log messages that are kept.")
 
     # --- money --------------------------------------------------------------------------------
-    initial_capital: Decimal = Field(Decimal(1000), gt=0, description="Floor's capital, USD.")
-    max_position_size: Decimal = Field(
-        Decimal(100), gt=0, description="Most an agent may have at cost in one market, USD."
+    initial_capital: Dollars = Field(Decimal(1000), description="Floor's capital, USD.")
+    max_position_size: Dollars = Field(
+        Decimal(100), description="Most an agent may have at cost in one market, USD."
     )
-    max_daily_loss: Decimal = Field(
-        Decimal(200), gt=0, description="Loss in one UTC day after which buying stops, USD."
+    max_daily_loss: Dollars = Field(
+        Decimal(200), description="Loss in one UTC day after which buying stops, USD."
     )
-    risk_per_trade: Decimal = Field(Decimal(20), gt=0, description="Most one order may cost, USD.")
+    risk_per_trade: Dollars = Field(Decimal(20), description="Most one order may cost, USD.")
     max_concurrent_trades_per_agent: int = Field(
         3, ge=1, le=100, description="Markets an agent may be in at the same time."
     )
 
     # --- venue --------------------------------------------------------------------------------
-    polymarket_private_key: SecretStr | None = Field(
+    polymarket_private_key: PrivateKey | None = Field(
         None, description="Signer's key, 0x and 64 hexadecimal digits."
     )
     polymarket_wallet: str | None = Field(
@@ -77,38 +109,52 @@ class Settings(BaseSettings):
         pattern="^0x[0-9a-fA-F]{40}$",
         description="Wallet that holds the funds; empty derives the signer's deposit wallet.",
     )
-    polymarket_clob_url: str = "https://clob.polymarket.com"
-    polymarket_gamma_url: str = "https://gamma-api.polymarket.com"
-    polymarket_data_url: str = "https://data-api.polymarket.com"
-    polymarket_relayer_url: str = "https://relayer-v2.polymarket.com"
-    polymarket_ws_market_url: str = "wss://ws-subscriptions-clob.polymarket.com/ws/market"
-    polymarket_ws_user_url: str = "wss://ws-subscriptions-clob.polymarket.com/ws/user"
-    polymarket_ws_prices_url: str = "wss://ws-live-data.polymarket.com"
+    polymarket_clob_url: HttpUrl = Field(
+        "https://clob.polymarket.com", description="Orders, books and trades."
+    )
+    polymarket_gamma_url: HttpUrl = Field(
+        "https://gamma-api.polymarket.com", description="Markets and how they ended."
+    )
+    polymarket_data_url: HttpUrl = Field(
+        "https://data-api.polymarket.com", description="Positions and public trades."
+    )
+    polymarket_relayer_url: HttpUrl = Field(
+        "https://relayer-v2.polymarket.com", description="Wallet set-up and redemption."
+    )
+    polymarket_ws_market_url: WebSocketUrl = Field(
+        "wss://ws-subscriptions-clob.polymarket.com/ws/market", description="Stream of books."
+    )
+    polymarket_ws_user_url: WebSocketUrl = Field(
+        "wss://ws-subscriptions-clob.polymarket.com/ws/user", description="Stream of own orders."
+    )
+    polymarket_ws_prices_url: WebSocketUrl = Field(
+        "wss://ws-live-data.polymarket.com", description="Stream of spot prices."
+    )
 
     # --- simulator ----------------------------------------------------------------------------
-    sim_port: int = Field(9001, ge=1, le=65535, description="Port of the simulator.")
-    sim_liquidity: Liquidity = Field(
+    sim_port: Port = Field(9001, description="Port of the simulator.")
+    sim_liquidity: Annotated[Liquidity, BeforeValidator(lower)] = Field(
         Liquidity.AUTO, description="replay: recorded books. model: fair value. auto: either."
     )
     sim_window_seconds: int | None = Field(
         None, ge=20, le=14400, description="Shorten every window to this, for demos and tests."
     )
     sim_seed: int = Field(7, ge=0, description="Seed of everything random in the simulator.")
-    floor_data_dir: Path = Field(
+    floor_data_dir: Folder = Field(
         ROOT.parent / "shared" / "data", description="Folder of the recorded market data."
     )
 
     # --- services -----------------------------------------------------------------------------
-    database_url: SecretStr | None = Field(
+    database_url: DatabaseUrl | None = Field(
         None, description="postgresql://… of your own server; empty starts an embedded one."
     )
-    redis_url: SecretStr | None = Field(
+    redis_url: RedisUrl | None = Field(
         None, description="redis://… of your own server; empty starts an embedded one."
     )
-    floor_home: Path = Field(ROOT / ".floor", description="Everything the floor writes locally.")
-    postgres_port: int = Field(54329, ge=1, le=65535, description="Embedded Postgres.")
-    redis_port: int = Field(63790, ge=1, le=65535, description="Embedded Redis.")
-    prefect_port: int = Field(4200, ge=1, le=65535, description="Prefect server and UI.")
+    floor_home: Folder = Field(ROOT / ".floor", description="Everything the floor writes locally.")
+    postgres_port: Port = Field(54329, description="Port of the embedded Postgres.")
+    redis_port: Port = Field(63790, description="Port of the embedded Redis.")
+    prefect_port: Port = Field(4200, description="Port of the Prefect server and its UI.")
 
     # --- supervision --------------------------------------------------------------------------
     heartbeat_interval: int = Field(
@@ -123,11 +169,13 @@ class Settings(BaseSettings):
     session_seconds: int = Field(
         3600, ge=30, le=86400, description="A session ends and hands over after this."
     )
-    max_restarts_per_hour: int = Field(10, ge=1, le=100)
+    max_restarts_per_hour: int = Field(
+        10, ge=1, le=100, description="More restarts of an agent than this pause it."
+    )
 
     # --- alerts -------------------------------------------------------------------------------
-    slack_webhook_url: SecretStr | None = Field(None, description="Slack incoming webhook.")
-    discord_webhook_url: SecretStr | None = Field(None, description="Discord webhook.")
+    slack_webhook_url: WebhookUrl | None = Field(None, description="Slack incoming webhook.")
+    discord_webhook_url: WebhookUrl | None = Field(None, description="Discord webhook.")
     alert_group_seconds: int = Field(
         30, ge=1, le=3600, description="Trades within this time become one message."
     )
@@ -136,13 +184,35 @@ class Settings(BaseSettings):
     def _live_is_meant(self) -> Self:
         if self.trading_mode is not TradingMode.LIVE:
             return self
+        missing = []
         if self.polymarket_private_key is None:
-            raise ValueError("POLYMARKET_PRIVATE_KEY is not set; TRADING_MODE=live needs it")
+            missing.append("POLYMARKET_PRIVATE_KEY is not set; TRADING_MODE=live needs it")
         if self.live_confirmation != LIVE_CONFIRMATION:
-            raise ValueError(
+            missing.append(
                 f"LIVE_CONFIRMATION must read {LIVE_CONFIRMATION!r}; "
                 "TRADING_MODE=live trades real money and does not start without it"
             )
+        if missing:
+            raise ValueError("\n".join(missing))
+        return self
+
+    @model_validator(mode="after")
+    def _limits_fit_together(self) -> Self:
+        if self.risk_per_trade > self.max_position_size:
+            raise ValueError(
+                f"RISK_PER_TRADE={self.risk_per_trade} is more than "
+                f"MAX_POSITION_SIZE={self.max_position_size}: no order could ever use it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        users: dict[int, str] = {}
+        for name in ("sim_port", "postgres_port", "redis_port", "prefect_port"):
+            port = getattr(self, name)
+            if port in users:
+                raise ValueError(f"{name.upper()}={port} is also {users[port]}; they must differ")
+            users[port] = name.upper()
         return self
 
     @property
@@ -156,12 +226,40 @@ def load_settings(**overrides: Any) -> Settings:
     Raises
     ------
     ConfigError
-        One line per wrong variable: its name, its value (never a secret's), what is allowed.
+        One line per wrong variable: its name, its value (never a secret's), what is allowed;
+        also where `.env` holds a name that is nearly, but not quite, a variable of ours.
     """
     try:
+        misspelt = misspellings(dotenv_values(ENV_FILE, encoding="utf-8"))
+        if misspelt:
+            raise ConfigError("\n".join(f".env: {line}" for line in misspelt))
         return Settings(**overrides)
     except ValidationError as error:
         raise ConfigError("\n".join(_line(item) for item in error.errors())) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{ENV_FILE.name} is not UTF-8 text; save it as UTF-8") from None
+
+
+def variables() -> dict[str, str]:
+    """Return every variable's name with its meaning."""
+    return {name.upper(): field.description or "" for name, field in Settings.model_fields.items()}
+
+
+def misspellings(names: Mapping[str, Any]) -> list[str]:
+    """Say which of `names` look like slips of a variable's name: they would have no effect."""
+    known = list(variables())
+    lines = []
+    for name in names:
+        close = get_close_matches(name.upper(), known, n=1, cutoff=0.85)
+        if close and close[0] != name.upper():
+            lines.append(f"unknown variable {name}; did you mean {close[0]}?")
+    return lines
+
+
+def is_secret(name: str) -> bool:
+    """Whether the variable's value must never be shown."""
+    field = Settings.model_fields.get(name.lower())
+    return field is not None and SecretStr.__name__ in str(field.annotation)
 
 
 def _line(item: Any) -> str:
@@ -169,8 +267,7 @@ def _line(item: Any) -> str:
     reason = str(item["msg"]).removeprefix("Value error, ")
     if not name:
         return reason
+    value = "(not shown)" if is_secret(name) else repr(item.get("input"))
     field = Settings.model_fields.get(name)
-    secret = field is not None and "SecretStr" in str(field.annotation)
-    value = "(not shown)" if secret else repr(item.get("input"))
     hint = f" ({field.description})" if field is not None and field.description else ""
     return f"{name.upper()}={value}: {reason}{hint}"
