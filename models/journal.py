@@ -23,6 +23,8 @@ class JournalState:
     day_start_cash_e6: int
     """The same at the start of this UTC day."""
     checkpoint: Mapping[str, Any] | None
+    ended: tuple[Order, ...] = ()
+    """Terminal orders in markets that are not settled: their late fills still count."""
 
 
 @dataclass(frozen=True, slots=True)
