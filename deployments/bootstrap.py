@@ -127,20 +127,22 @@ def environment() -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if key not in dropped}
     kept["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
     kept["PIP_ROOT_USER_ACTION"] = "ignore"
-    # A machine's own index is set for pip; uv does not read pip's settings.
-    index = pip_setting("global.index-url")
+    # uv does not read pip's settings, where a machine's own index and certificates are named.
+    kept.setdefault("UV_SYSTEM_CERTS", "true")
+    index, certificates = pip_setting("index-url"), pip_setting("cert")
     if index and not {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & kept.keys():
         kept["UV_DEFAULT_INDEX"] = index
+    if certificates:
+        kept.setdefault("SSL_CERT_FILE", certificates)
     return kept
 
 
 def pip_setting(name: str) -> str:
-    variable = "PIP_" + name.rpartition(".")[2].upper().replace("-", "_")
+    variable = "PIP_" + name.upper().replace("-", "_")
     if variable in os.environ:
         return os.environ[variable]
-    asked = subprocess.run(
-        [*pip(), "config", "get", name], capture_output=True, text=True, check=False
-    )
+    command = [*pip(), "config", "get", f"global.{name}"]
+    asked = subprocess.run(command, capture_output=True, text=True, check=False)
     return asked.stdout.strip() if asked.returncode == 0 else ""
 
 
