@@ -9,10 +9,11 @@ from typing import Self
 
 from models.agents import AgentSpec
 from models.errors import ConfigError
-from models.markets import Market, Side, taker_fee_e6
+from models.markets import Market, Side
 from models.orders import OrderRequest
 from models.settings import Settings
-from models.units import SHARE, notional_e6, to_cash_e6, usd
+from models.units import SHARE, to_cash_e6, usd
+from risk.sizing import worst_cost_e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +88,12 @@ class RiskDecision:
 
 
 def cost_e6(request: OrderRequest, market: Market) -> int:
-    """Return what a BUY may cost at worst, in e6: its notional and, if it may take, the fee.
-
-    A fill below the limit price can carry a higher fee than one at it, because the fee peaks at
-    0.50, but never a higher price and fee together while the rate is below 1.
-    """
+    """Return what an order may cost at worst, fee included, in e6; zero for a SELL."""
     if request.side is Side.SELL:
         return 0
-    fee = 0
-    if not request.post_only:
-        fee = taker_fee_e6(request.price_e4, request.size_e6, market.fee)
-    return notional_e6(request.price_e4, request.size_e6) + fee
+    return worst_cost_e6(
+        request.price_e4, request.size_e6, market.fee, request.tif, request.post_only
+    )
 
 
 def headroom_e6(exposure: Exposure, limits: Limits) -> int:

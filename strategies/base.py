@@ -59,8 +59,9 @@ class Place:
 class Quote:
     """Keep a two-sided quote in Up-price space; None leaves that side empty.
 
-    A bid is a BUY of Up. An ask is a SELL of Up as far as we hold it and a BUY of Down at
-    ``1 - ask`` beyond. The engine keeps resting orders that still fit and replaces the rest.
+    An ask is a SELL of Up as far as we hold it and a BUY of Down at ``1 - ask`` beyond; a bid is
+    a SELL of Down at ``1 - bid`` as far as we hold it and a BUY of Up beyond. The engine keeps
+    resting orders that still fit and replaces the rest; every order is post-only.
     """
 
     bid_e4: int | None
@@ -132,6 +133,10 @@ class View(Protocol):
 
     def spot_return(self, seconds: float) -> float | None:
         """Relative change of spot over the last `seconds`; None without that much history."""
+        ...
+
+    def spot_average(self, seconds: float) -> float | None:
+        """Mean spot price of the last `seconds` in US dollars; None without a tick."""
         ...
 
     def volatility(self, seconds: float) -> float | None:
