@@ -1,0 +1,117 @@
+"""The environment every process of the floor runs in: ours, and above all Prefect's."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from models.settings import ROOT, Settings, variables
+from store.urls import urls
+
+INSTANCE = "FLOOR_INSTANCE"
+"""Names one life of the floor, from start to stop."""
+SUPERVISED_HOME = "FLOOR_SUPERVISED_HOME"
+"""Marks every process the floor started, with the folder of its floor."""
+PROGRAM = "FLOOR_PROGRAM"
+"""Names the program (of deployments/processes.yaml) a process belongs to."""
+
+_DAY_S = 86_400
+
+_FOREIGN = ("CI", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+"""Belong to somebody else's shell; CI also stops Prefect's client from emitting events."""
+
+
+def prefect_api_url(settings: Settings) -> str:
+    return f"http://127.0.0.1:{settings.prefect_port}/api"
+
+
+def prefect_ui_url(settings: Settings) -> str:
+    return f"http://127.0.0.1:{settings.prefect_port}"
+
+
+def prefect_environment(settings: Settings, *, server: bool = True) -> dict[str, str]:
+    """Return Prefect's settings as environment variables.
+
+    Parameters
+    ----------
+    settings
+        The floor's.
+    server
+        Also what only the server needs, the address of its database with the password above all.
+    """
+    environment = _client(settings)
+    if server:
+        environment |= _server(settings)
+    return environment
+
+
+def _client(settings: Settings) -> dict[str, str]:
+    return {
+        "PREFECT_HOME": str(settings.floor_home / "prefect"),
+        "PREFECT_API_URL": prefect_api_url(settings),
+        "PREFECT_PROFILES_PATH": str(settings.floor_home / "prefect" / "profiles.toml"),
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+        "PREFECT_CLI_PROMPT": "false",
+        "PREFECT_LOGGING_LEVEL": settings.log_level,
+        # A session's death is noticed within three of these at the latest.
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "PREFECT_WORKER_HEARTBEAT_SECONDS": "30",
+        "PREFECT_WORKER_ENABLE_CANCELLATION": "true",
+        "PREFECT_RUNNER_POLL_FREQUENCY": "2",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def _server(settings: Settings) -> dict[str, str]:
+    ui = prefect_ui_url(settings)
+    return {
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": urls(settings).prefect_database,
+        "PREFECT_SERVER_DATABASE_SQLALCHEMY_POOL_SIZE": "5",
+        "PREFECT_SERVER_DATABASE_SQLALCHEMY_MAX_OVERFLOW": "10",
+        # Leases in the server's memory would end every limited run after a restart of the server.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
+            "prefect.server.concurrency.lease_storage.filesystem"
+        ),
+        "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
+        "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "5",
+        # Any web page could otherwise drive the API from its reader's browser.
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{ui},http://localhost:{settings.prefect_port}",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": str(2 * _DAY_S),
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(14 * _DAY_S),
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_EVENT_RETENTION_OVERRIDES": json.dumps(
+            {"prefect.flow-run.heartbeat": _DAY_S}
+        ),
+        "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+    }
+
+
+def child_environment(
+    settings: Settings,
+    base: Mapping[str, str] | None = None,
+    *,
+    server: bool = False,
+) -> dict[str, str]:
+    """Return the whole environment of a process of the floor.
+
+    The project's Python comes first on the PATH; settings of another Prefect are left out.
+    """
+    source = os.environ if base is None else base
+    ours = variables().keys()
+    kept = {
+        key: value
+        for key, value in source.items()
+        if key not in _FOREIGN and (not key.startswith("PREFECT_") or key in ours)
+    }
+    binaries = str(Path(sys.executable).parent)
+    rest = [part for part in kept.get("PATH", os.defpath).split(os.pathsep) if part != binaries]
+    kept["PATH"] = os.pathsep.join([binaries, *rest])
+    kept["PYTHONUNBUFFERED"] = "1"
+    kept["FLOOR_HOME"] = str(settings.floor_home)
+    kept["FLOOR_PYTHON"] = sys.executable
+    kept["FLOOR_ROOT"] = str(ROOT)
+    return kept | prefect_environment(settings, server=server)

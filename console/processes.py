@@ -1,0 +1,99 @@
+"""The table of local processes (deployments/processes.yaml), read and checked."""
+
+import sys
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models.errors import ConfigError
+from models.settings import ROOT, Settings, TradingMode
+
+TABLE = ROOT / "deployments" / "processes.yaml"
+
+
+class Stop(BaseModel):
+    """How a program is asked to end."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    signal: Literal["INT", "TERM"] = "TERM"
+    seconds: int = Field(10, ge=1, le=120)
+
+
+class Program(BaseModel):
+    """One row of the table; the comments of the file say what each key means."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    about: str
+    command: tuple[str, ...] = ()
+    modes: tuple[TradingMode, ...] = tuple(TradingMode)
+    unless: Literal["", "database_url", "redis_url"] = ""
+    port: Literal["", "postgres_port", "redis_port", "sim_port", "prefect_port"] = ""
+    ready: str = Field("started", pattern="^(postgres|redis|started|/.*)$")
+    needs: tuple[str, ...] = ()
+    step: bool = False
+    stop: Stop = Stop()
+
+    def wanted(self, settings: Settings) -> bool:
+        """Whether these settings need the program here."""
+        replaced = bool(self.unless) and getattr(settings, self.unless) is not None
+        return settings.trading_mode in self.modes and not replaced
+
+    def port_number(self, settings: Settings) -> int | None:
+        return int(getattr(settings, self.port)) if self.port else None
+
+    def argv(self, settings: Settings) -> tuple[str, ...]:
+        """Return the command with the project's Python and the settings filled in."""
+        values = {name: getattr(settings, name) for name in ("prefect_port", "sim_port")}
+        words = [word.format(**values) for word in self.command]
+        return tuple(sys.executable if word == "python" else word for word in words)
+
+
+@cache
+def table(path: Path = TABLE) -> dict[str, Program]:
+    """Read the table.
+
+    Raises
+    ------
+    ConfigError
+        The file can't be read, a key is wrong, or a program needs one that comes later.
+    """
+    try:
+        raw: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        programs = {
+            name: Program.model_validate({"name": name, **row}) for name, row in raw.items()
+        }
+    except (OSError, yaml.YAMLError, AttributeError, TypeError) as error:
+        raise ConfigError(f"{path.name}: can't be read: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{path.name}: {where}: {first['msg']}") from None
+    earlier: set[str] = set()
+    for name, program in programs.items():
+        if missing := set(program.needs) - earlier:
+            raise ConfigError(f"{path.name}: {name} needs {min(missing)!r}, not listed before it")
+        earlier.add(name)
+    return programs
+
+
+def wanted_programs(settings: Settings) -> list[Program]:
+    """Return the programs these settings need, in the order they start."""
+    return [program for program in table().values() if program.wanted(settings)]
+
+
+def find_program(name: str) -> Program:
+    """Return a program by name. Raises `ConfigError` naming those there are."""
+    if name not in table():
+        raise ConfigError(f"no program {name!r}; there are: {_list(table())}")
+    return table()[name]
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names)
