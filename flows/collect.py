@@ -10,7 +10,7 @@ from store.bus import Bus
 from store.database import Database
 from store.marketdata import MarketDataWriter
 from store.urls import urls
-from tasks.agent_files import load_agents
+from tasks.agent_files import read_agents
 from tasks.collector import Collector
 from tasks.guards import watch_for_halt
 from tasks.handover import schedule_successor
@@ -25,7 +25,7 @@ async def collect() -> str:
     settings = load_settings()
     configure_logs(settings.log_level)
     addresses = urls(settings)
-    selectors = [selector for spec in load_agents().values() for selector in spec.markets]
+    selectors = [selector for spec in read_agents()[0].values() for selector in spec.markets]
     halt = asyncio.Event()
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database(addresses.database))

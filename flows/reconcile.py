@@ -45,10 +45,8 @@ async def reconcile() -> str:
             return "agrees at the second look"
         done = await mend(database, found, second)
     await _report(found)
-    alerts = Alerts(settings)
-    await alerts.start()
-    alerts.post("error", f"books differed from the venue in {len(found)} places: {found[0]}")
-    await alerts.close()
+    async with Alerts(settings) as alerts:
+        alerts.post("error", f"books differed from the venue in {len(found)} places: {found[0]}")
     return "; ".join([f"{len(found)} differences", *done])
 
 

@@ -10,7 +10,7 @@ from store.agents import AgentOverview
 from store.database import Database
 from store.events import record_event
 from store.urls import urls
-from tasks.agent_files import load_agents
+from tasks.agent_files import read_agents
 from tasks.alerts import Alerts
 from tasks.collecting import keep_collecting
 from tasks.deployments import deployment_name, end_stale_runs, on_their_way, open_runs
@@ -27,7 +27,8 @@ async def supervise() -> str:
     async with Database(urls(settings).database, max_size=2) as database:
         if reason := await halt_reason(database):
             return reason
-        await agents.sync_agents(database, list(load_agents().values()))
+        specs, faults = read_agents()
+        await agents.sync_agents(database, list(specs.values()))
         decisions = [
             await _attend(database, settings, agent)
             for agent in await agents.agent_overview(database)
@@ -35,7 +36,7 @@ async def supervise() -> str:
         collecting = await keep_collecting(database)
         await save_snapshots(database)
     acted = [f"{d.agent}: {d.step} ({d.reason})" for d in decisions if d.step is not Step.NONE]
-    return "; ".join([*acted, *collecting]) or f"{len(decisions)} agents as desired"
+    return "; ".join([*faults, *acted, *collecting]) or f"{len(decisions)} agents as desired"
 
 
 async def _attend(database: Database, settings: Settings, agent: AgentOverview) -> Decision:
@@ -60,7 +61,5 @@ async def _attend(database: Database, settings: Settings, agent: AgentOverview) 
 
 
 async def _tell(settings: Settings, agent: str, reason: str) -> None:
-    alerts = Alerts(settings)
-    await alerts.start()
-    alerts.post("breaker", f"{agent} is paused: {reason}", agent=agent)
-    await alerts.close()
+    async with Alerts(settings) as alerts:
+        alerts.post("breaker", f"{agent} is paused: {reason}", agent=agent)

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.markets import Outcome
+from models.orders import Fill, Order, OrderState
 from store.database import Database
 from store.portfolio import Snapshot
+from store.rows import fill_of, order_of
 
 _CASH_CHANGE = """
     CASE WHEN status = 'FAILED' THEN 0
@@ -70,12 +72,23 @@ async def unsettled_holdings(db: Database) -> list[Holding]:
     ]
 
 
-async def order_owners(db: Database, order_ids: Sequence[str]) -> dict[str, str]:
-    """Return the agents of those of the orders that are ours."""
-    rows = await db.fetch(
-        "SELECT order_id, agent FROM orders WHERE order_id = ANY(%s)", [list(order_ids)]
-    )
-    return {row["order_id"]: row["agent"] for row in rows}
+async def orders_of(db: Database, order_ids: Sequence[str]) -> dict[str, Order]:
+    """Return those of the orders that are ours, by id."""
+    rows = await db.fetch("SELECT * FROM orders WHERE order_id = ANY(%s)", [list(order_ids)])
+    return {row["order_id"]: order_of(row) for row in rows}
+
+
+async def unfinished_orders(db: Database) -> dict[str, Order]:
+    """Return every agent's orders that are not terminal, by id."""
+    dead = [state.value for state in OrderState if state.terminal]
+    rows = await db.fetch("SELECT * FROM orders WHERE state <> ALL(%s)", [dead])
+    return {row["order_id"]: order_of(row) for row in rows}
+
+
+async def fills_of(db: Database, trade_ids: Sequence[str]) -> dict[tuple[str, str], Fill]:
+    """Return our fills in the given trades by (trade id, order id)."""
+    rows = await db.fetch("SELECT * FROM fills WHERE trade_id = ANY(%s)", [list(trade_ids)])
+    return {(row["trade_id"], row["order_id"]): fill_of(row) for row in rows}
 
 
 async def valuations(db: Database, ts_ns: int) -> list[Snapshot]:

@@ -38,8 +38,8 @@ def load_agent(path: Path) -> AgentSpec:
     return spec
 
 
-def load_agents(folder: Path = AGENTS_DIR) -> dict[str, AgentSpec]:
-    """Read every agent file of `folder`, by name. One wrong file stops all, naming each fault."""
+def read_agents(folder: Path = AGENTS_DIR) -> tuple[dict[str, AgentSpec], list[str]]:
+    """Read every agent file of `folder`: the good ones by name, and what is wrong with others."""
     specs: dict[str, AgentSpec] = {}
     faults: list[str] = []
     for path in sorted(folder.glob("*.yaml")):
@@ -49,6 +49,12 @@ def load_agents(folder: Path = AGENTS_DIR) -> dict[str, AgentSpec]:
             faults.append(str(error))
         else:
             specs[spec.name] = spec
+    return specs, faults
+
+
+def load_agents(folder: Path = AGENTS_DIR) -> dict[str, AgentSpec]:
+    """Read every agent file of `folder`, by name. One wrong file stops all, naming each fault."""
+    specs, faults = read_agents(folder)
     if faults:
         raise ConfigError("\n".join(faults))
     return specs

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import structlog
 from slack_sdk.errors import SlackClientError
@@ -98,6 +98,13 @@ class Alerts:
             self._task.cancel()
             await asyncio.wait({self._task})
         self._task = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
 
     def post(self, kind: str, text: str, **fields: Any) -> None:
         """Queue a notice; a full queue drops it and counts."""

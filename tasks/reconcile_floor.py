@@ -1,17 +1,20 @@
 """One look at the venue beside one look at our books, and what to do about the difference."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.ports import Discovery, Venue
-from models.orders import VenueTrade
+from models.orders import Fill, Order, VenueTrade
 from store import ledger, markets, state
 from store.database import Database
 from store.events import record_event
+from store.fills import adopt_fill
 from tasks.reconciliation import (
     Difference,
     cash_differences,
     fill_differences,
+    fill_subject,
     order_differences,
     share_differences,
 )
@@ -27,27 +30,29 @@ class Look:
 
     differences: tuple[Difference, ...]
     trades: tuple[VenueTrade, ...]
+    orders: Mapping[str, Order]
+    """Our orders among those the venue spoke of."""
     cash_gap_e6: int
     """Venue's cash less what our books make it."""
 
 
 async def look(database: Database, venue: Venue, discovery: Discovery) -> Look:
     """Compare orders, fills, holdings and cash with the venue."""
-    since_s = int(time.time()) - LOOK_BACK_S
-    trades = await venue.trades(after_s=since_s)
-    open_orders = {order.order_id: order for order in await venue.open_orders()}
-    ids = {leg.order_id for trade in trades for leg in trade.legs} | open_orders.keys()
-    owners = await ledger.order_owners(database, sorted(ids))
+    trades = await venue.trades(after_s=int(time.time()) - LOOK_BACK_S)
+    listed = {order.order_id: order for order in await venue.open_orders()}
+    named = {leg.order_id for trade in trades for leg in trade.legs} | listed.keys()
+    known = await ledger.orders_of(database, sorted(named))
     fills = await ledger.fills_of(database, [trade.trade_id for trade in trades])
-    orders = await ledger.unfinished_orders(database, also=sorted(open_orders))
+    orders = await ledger.unfinished_orders(database)
+    orders |= {order_id: order for order_id, order in known.items() if order_id in listed}
     gap = await _cash_gap(database, venue, discovery)
-    found = [
-        *fill_differences(fills, trades, frozenset(owners)),
-        *order_differences(orders, open_orders),
+    found = (
+        *fill_differences(fills, trades, frozenset(known)),
+        *order_differences(orders, listed),
         *await _holdings(database, venue),
-        *(cash_differences(0, gap)),
-    ]
-    return Look(tuple(found), tuple(trades), gap)
+        *cash_differences(0, gap),
+    )
+    return Look(found, tuple(trades), known, gap)
 
 
 async def _holdings(database: Database, venue: Venue) -> list[Difference]:
@@ -93,18 +98,38 @@ async def mend(database: Database, found: list[Difference], seen: Look) -> list[
             {"subject": difference.subject, "ours": difference.ours, "venue": difference.venues},
         )
     wrong = {item.subject for item in found if item.kind in ("missing_fill", "fill")}
-    if wrong:
-        adopted = await ledger.adopt_fills(
-            database,
-            [
-                trade
-                for trade in seen.trades
-                if any(f"{trade.trade_id}/{leg.order_id[:10]}" in wrong for leg in trade.legs)
-            ],
-        )
-        done.append(f"{adopted} fills adopted from the venue")
+    adopted = [fill for fill in _fills(seen) if fill_subject(fill.trade_id, fill.order_id) in wrong]
+    for fill in adopted:
+        await adopt_fill(database, fill)
+    if adopted:
+        done.append(f"{len(adopted)} fills adopted from the venue")
     if any(item.kind == "cash" for item in found):
         opening = await state.get(database, OPENING_CASH)
         await state.put(database, OPENING_CASH, int(opening) + seen.cash_gap_e6)
         done.append("cash moved outside the floor; its opening balance was corrected")
     return done
+
+
+def _fills(seen: Look) -> list[Fill]:
+    """Turn the venue's trades into fills of our orders."""
+    return [
+        Fill(
+            trade_id=trade.trade_id,
+            order_id=leg.order_id,
+            agent=order.request.agent,
+            condition_id=trade.condition_id,
+            token_id=leg.token_id,
+            outcome=order.request.outcome,
+            side=leg.side,
+            role=leg.role,
+            size_e6=leg.size_e6,
+            cash_e6=leg.cash_e6,
+            fee_e6=leg.fee_e6,
+            status=trade.status,
+            matched_ns=trade.matched_ns,
+            transaction_hash=trade.transaction_hash,
+        )
+        for trade in seen.trades
+        for leg in trade.legs
+        if (order := seen.orders.get(leg.order_id)) is not None
+    ]

@@ -44,7 +44,7 @@ def fill_differences(
     found = []
     for trade in trades:
         for leg in trade.legs:
-            subject = f"{trade.trade_id}/{leg.order_id[:10]}"
+            subject = fill_subject(trade.trade_id, leg.order_id)
             venues = f"{trade.status} {size_decimal(leg.size_e6)} for ${usd(leg.cash_e6)}"
             fill = ours.get((trade.trade_id, leg.order_id))
             if leg.order_id not in known_orders:
@@ -56,6 +56,11 @@ def fill_differences(
                 own = f"{fill.status} {size_decimal(fill.size_e6)} for ${usd(fill.cash_e6)}"
                 found.append(Difference("fill", subject, own, venues))
     return found
+
+
+def fill_subject(trade_id: str, order_id: str) -> str:
+    """Name a fill for people."""
+    return f"{trade_id}/{order_id[:18]}"
 
 
 def _differs(fill: Fill, size_e6: int, cash_e6: int, fee_e6: int, status: TradeStatus) -> bool:

@@ -5,9 +5,9 @@ import hashlib
 import os
 import platform
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
-from typing import Self
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from typing import Any, Self
 
 import psutil
 import structlog
@@ -27,8 +27,10 @@ from store.journal import PostgresJournal
 from store.leases import Lease
 from store.urls import urls
 from strategies import library
+from tasks.agent_files import read_agents
 from tasks.alerts import Alerts
 from tasks.guards import halt_reason, watch_for_halt
+from tasks.supervision import over_budget
 from tasks.watchdog import Verdict, Watchdog
 from venue.polymarket.client import PolymarketVenue
 from venue.polymarket.discovery import GammaDiscovery
@@ -83,6 +85,7 @@ class TradingSession:
         self.trader: Trader
         self.lease: Lease
         self._stack = AsyncExitStack()
+        self._predecessor_died = False
         self._deadline = time.monotonic() + settings.session_seconds
         self._slug = ""
         self._tasks: list[asyncio.Task[None]] = []
@@ -114,7 +117,7 @@ class TradingSession:
         enter = self._stack.enter_async_context
         strategy = library.create(self.spec.strategy, self.spec.parameters)
         self.database = await enter(Database(addresses.database))
-        await agents.sync_agents(self.database, [self.spec], disable_missing=False)
+        await agents.sync_agents(self.database, list(read_agents()[0].values()))
         if reason := await halt_reason(self.database, name):
             return reason
         lease = await self._acquire()
@@ -123,10 +126,10 @@ class TradingSession:
         self.lease = lease
         self._stack.push_async_callback(self._release)
         self._guard_lease()
+        if self._predecessor_died and (reason := await self._count_restart()):
+            return reason
         self.bus = await enter(Bus(addresses.redis))
-        self.alerts = Alerts(settings, publish=self._publish)
-        await self.alerts.start()
-        self._stack.push_async_callback(self.alerts.close)
+        self.alerts = await enter(Alerts(settings, publish=self._publish))
         self.journal = await enter(
             PostgresJournal(self.database, name, lease, spool_dir=settings.floor_home / "spool")
         )
@@ -148,23 +151,32 @@ class TradingSession:
 
     async def _acquire(self) -> Lease | None:
         """Wait out a predecessor that is about to end; take over from one that is surely dead."""
-        patience = time.monotonic() + self.settings.lease_seconds + LEASE_GRACE_S
+        ttl_s, name = self.settings.lease_seconds, self.spec.name
+        patience = time.monotonic() + ttl_s + LEASE_GRACE_S
         while True:
+            before = await leases.holder(self.database, name)
+            self._predecessor_died = before is not None and bool(before.holder)
+            if before is not None and before.live and is_dead(before.holder):
+                log.warning("lease_of_dead_process_ended", holder=before.holder)
+                await leases.expire(self.database, name, before.token)
             lease = await leases.acquire(
-                self.database,
-                self.spec.name,
-                process_name(),
-                self.settings.lease_seconds,
-                self.flow_run_id,
+                self.database, name, process_name(), ttl_s, self.flow_run_id
             )
             if lease is not None or time.monotonic() >= patience:
                 return lease
-            current = await leases.holder(self.database, self.spec.name)
-            if current is not None and current.live and is_dead(current.holder):
-                log.warning("lease_of_dead_process_ended", holder=current.holder)
-                await leases.expire(self.database, self.spec.name, current.token)
-                continue
             await asyncio.sleep(LEASE_POLL_S)
+
+    async def _count_restart(self) -> str:
+        """Note that this session replaces one that died; returns why it must not, if so."""
+        name, limit = self.spec.name, self.settings.max_restarts_per_hour
+        count = await agents.record_restart(self.database, name, "its session died")
+        if count <= limit:
+            return ""
+        reason = over_budget(name, count)
+        await agents.pause(self.database, name, reason)
+        async with Alerts(self.settings) as alerts:
+            alerts.post("breaker", f"{name} is paused: {reason}", agent=name)
+        return reason
 
     async def _release(self) -> None:
         self._watchdog.stop()
@@ -177,8 +189,8 @@ class TradingSession:
         except (StoreUnavailable, LeaseLost) as error:
             log.warning("lease_not_released", reason=str(error))
 
-    def _publish(self, kind: str, fields: object) -> None:
-        self.bus.message(kind, **dict(fields))  # type: ignore[call-overload]
+    def _publish(self, kind: str, fields: Mapping[str, Any]) -> None:
+        self.bus.message(kind, **fields)
 
     # --- guards ---------------------------------------------------------------------------------
 
@@ -272,6 +284,18 @@ class TradingSession:
             task.cancel()
         await asyncio.gather(*self._settling, return_exceptions=True)
 
+    async def trade(self, market: Market) -> None:
+        """Trade one market until its window ends or the session is halted."""
+        window = asyncio.ensure_future(self.trader.run_window(market))
+        halt = asyncio.ensure_future(self.halt.wait())
+        try:
+            await asyncio.wait({window, halt}, return_when=asyncio.FIRST_COMPLETED)
+            if not window.done():
+                await self.trader.stop("halted")
+            await window
+        finally:
+            halt.cancel()
+
     @property
     def over(self) -> bool:
         return self.halt.is_set() or time.monotonic() >= self._deadline
@@ -308,7 +332,8 @@ class TradingSession:
         return market
 
     async def _sleep(self, seconds: float) -> None:
-        await asyncio.wait([asyncio.ensure_future(self.halt.wait())], timeout=seconds)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.halt.wait(), seconds)
 
     def _settle(self, settle_window: WindowStep, market: Market) -> None:
         task = asyncio.ensure_future(settle_window(self, market))
