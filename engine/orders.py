@@ -1,14 +1,42 @@
 """The life of an agent's orders: placed once, never lost, their fills counted once."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
+import structlog
+
+from engine.order_books import OrderBooks
+from engine.order_doubts import Doubts
+from engine.order_pulse import Pulse
+from engine.order_reconcile import ReconcileReport, reconcile
+from engine.order_states import Acked, Lost, OrderLife, Refused, Sent, Signed, advance, intended
 from engine.portfolio import Portfolio
 from engine.ports import Clock, Journal, Venue
+from engine.reservations import cash_limited, reserved_cash_e6, reserved_shares_e6
+from models.errors import (
+    BadValue,
+    LeaseLost,
+    StoreUnavailable,
+    VenueError,
+    VenueRejected,
+    VenueUnavailable,
+)
 from models.events import OrderUpdate, TradeUpdate
 from models.journal import JournalState
 from models.markets import Market
-from models.orders import Fill, Order, OrderRequest
+from models.orders import Fill, Order, OrderRequest, OrderState, SignedOrder
+from models.units import SECOND_NS
+
+__all__ = ["OrderManager", "OrderSettings", "ReconcileReport"]
+
+log = structlog.get_logger(__name__)
+
+_LOT_E6 = 10_000
+"""Orders are for whole hundredths of a share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,35 +53,25 @@ class OrderSettings:
     """Send heartbeats also while no order is open."""
     reconcile_s: float = 60.0
     """Time between reconciliations by REST."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReconcileReport:
-    """What a reconciliation found different from our books, and mended."""
-
-    orders_checked: int = 0
-    orders_mended: tuple[str, ...] = ()
-    fills_mended: tuple[tuple[str, str], ...] = ()
-    """(trade_id, order_id) of fills that were new or changed."""
-    strangers: tuple[str, ...] = ()
-    """Orders open under this key that are not in our books; left alone."""
-
-    @property
-    def clean(self) -> bool:
-        return not (self.orders_mended or self.fills_mended)
+    store_retry_s: float = 1.0
+    """Time between attempts to write while the journal's store is away."""
 
 
 class OrderManager:
     """Orders of one agent over the ports `Venue`, `Journal` and `Clock`.
 
+    What happened is in the books at once; `run` writes it to the journal in order and without
+    holding anybody up (without `run`, every call writes before it returns). Only a signed order
+    is committed before anything else happens to it.
+
     Parameters
     ----------
     on_fill
         Called once when a fill is first counted, and once more, with status FAILED, if its
-        trade fails later.
+        trade fails later. Not called for fills the journal knew before `recover`.
     on_done
         Called once for every order that ended, refused ones too; not for an order whose `place`
-        raised.
+        raised. Both are called from the event loop's thread and must not wait.
     """
 
     def __init__(
@@ -65,59 +83,217 @@ class OrderManager:
         clock: Clock,
         on_fill: Callable[[Fill], None],
         on_done: Callable[[Order], None],
-        settings: OrderSettings = OrderSettings(),  # noqa: B008  (frozen)
+        settings: OrderSettings = OrderSettings(),
     ) -> None:
-        raise NotImplementedError
+        self.agent = agent
+        self.portfolio = portfolio
+        self._venue = venue
+        self._journal = journal
+        self._clock = clock
+        self._settings = settings
+        self._books = OrderBooks(agent, portfolio, journal, clock, on_fill, on_done)
+        self._doubts = Doubts(
+            self._books, venue, clock, settings.settle_s, settings.ask_first_s, settings.ask_most_s
+        )
+        self._pulse = Pulse(venue, clock, settings.heartbeat_s)
+        self._news: deque[OrderUpdate | TradeUpdate] = deque()
+        self._placing: dict[str, tuple[Order, Market]] = {}
+        self._writing = asyncio.Lock()
+        self._asking = asyncio.Lock()
+        self._heard = asyncio.Event()
+        self._to_write = asyncio.Event()
+        self._to_tend = asyncio.Event()
+        self._to_beat = asyncio.Event()
+        self._running = False
+        self._fenced = False
+        self._reconciled_ns = clock.now_ns()
+
+    # --- starting -----------------------------------------------------------------------------
 
     async def recover(self, state: JournalState) -> None:
-        """Take over the journal's orders and fills, then ask the venue; the venue wins."""
-        raise NotImplementedError
+        """Take over the journal's orders and fills, then ask the venue; the venue wins.
+
+        While the venue does not answer the orders stay UNKNOWN, with their cash and shares
+        reserved, and `run` goes on asking.
+        """
+        self._guard()
+        self._books.load(state)
+        self._doubts.load(state.orders)
+        try:
+            report = await self.reconcile()
+        except VenueError as error:
+            log.warning("recovery_waits_for_venue", agent=self.agent, error=str(error))
+        else:
+            log.info(
+                "orders_recovered",
+                agent=self.agent,
+                orders=len(state.orders),
+                mended=len(report.orders_mended),
+                fills_found=len(report.fills_mended),
+                still_open=len(self.open_orders()),
+            )
+
+    # --- placing ------------------------------------------------------------------------------
 
     async def place(self, request: OrderRequest, market: Market) -> Order:
         """Sign, commit, send; return the order as the venue's answer leaves it.
 
         The state is LIVE, DELAYED, PARTIAL (matched, its trades not all known yet), FILLED,
-        CANCELLED, REJECTED or UNKNOWN (being asked about). An intent that already has an order
-        in force returns that order and sends nothing.
+        CANCELLED, REJECTED or UNKNOWN (being asked about). FILLED for FOK and FAK orders means
+        done: compare `filled_e6`. An intent that already has an order in force returns that
+        order and sends nothing.
 
         Raises
         ------
         BadValue
-            The request is off the market's grid or below its minimum; nothing was sent.
+            The request is off the market's grid, below its minimum, another agent's, or being
+            placed at this moment; nothing was sent.
         VenueUnavailable
             The venue takes no such orders now; nothing happened, try the same intent later.
         LeaseLost, StoreUnavailable
             The order could not be committed; nothing was sent.
         """
-        raise NotImplementedError
+        self._guard()
+        existing = self._books.in_force(request.intent_id)
+        if existing is not None:
+            return existing
+        with self._wish(request, market) as wish:
+            signed = await self._venue.sign(request, market)
+            return await self._send(wish, signed, market)
+
+    @contextlib.contextmanager
+    def _wish(self, request: OrderRequest, market: Market):  # type: ignore[no-untyped-def]
+        """Reserve for a request while it is signed; one at a time per intent."""
+        if request.agent != self.agent:
+            raise BadValue(f"intent {request.intent_id} is {request.agent}'s, not {self.agent}'s")
+        if request.intent_id in self._placing:
+            raise BadValue(
+                f"intent {request.intent_id} is being placed already; wait for its order"
+            )
+        wish = intended(request, self._clock.now_ns())
+        self._placing[request.intent_id] = (wish.order, market)
+        try:
+            yield wish
+        finally:
+            self._placing.pop(request.intent_id, None)
+
+    async def _send(self, wish: OrderLife, signed: SignedOrder, market: Market) -> Order:
+        order_id = signed.order_id
+        if self._books.order(order_id) is not None:
+            raise BadValue(f"order {order_id} was signed before; sign with a fresh salt")
+        await self._pulse.before_order()
+        await self._commit(advance(wish, Signed(signed), self._clock.now_ns()), market)
+        self._books.tell(order_id, Sent())
+        self._to_beat.set()
+        try:
+            ack = await self._venue.submit(signed)
+        except VenueRejected as error:
+            known = error.code == "duplicate"
+            self._books.tell(order_id, Lost(str(error)) if known else Refused(_reason(error)))
+        except VenueUnavailable as error:
+            self._books.tell(order_id, Refused(f"{error.mode}: {error}"), quietly=True)
+            await self._written()
+            raise
+        except VenueError as error:
+            self._books.tell(order_id, Lost(str(error)))
+        except BaseException as error:
+            # Cut off, or a defect of the adapter: the order may be out there all the same.
+            self._books.tell(order_id, Lost(f"interrupted by {type(error).__name__}"))
+            self._to_tend.set()
+            raise
+        else:
+            if ack.order_id not in ("", order_id):
+                log.error("venue_order_id_differs", ours=order_id, venues=ack.order_id)
+            self._books.tell(order_id, Acked(ack))
+        await self._written()
+        return self._books.life(order_id).order  # type: ignore[union-attr]
+
+    async def _commit(self, life: OrderLife, market: Market) -> None:
+        """Commit a signed order. It is in the books meanwhile, so that its cash is reserved."""
+        self._books.watch(market)
+        self._books.add(life)
+        self._placing.pop(life.request.intent_id, None)
+        try:
+            await self._journal.order_signed(life.order, market)
+        except BaseException as error:
+            self._books.drop(life.order.order_id)
+            self._fenced = self._fenced or isinstance(error, LeaseLost)
+            raise
+
+    # --- cancelling ---------------------------------------------------------------------------
 
     async def cancel(self, order_ids: Sequence[str]) -> None:
         """Cancel orders. Never raises for venue trouble: what is not confirmed is tried again."""
-        raise NotImplementedError
+        self._guard()
+        await self._doubts.cancel(order_ids)
+        await self._written()
 
     async def cancel_all(self, condition_id: str | None = None) -> None:
         """Cancel all orders of a market, or everything under this agent's key."""
-        raise NotImplementedError
+        self._guard()
+        if condition_id is None:
+            await self._doubts.cancel_all()
+        else:
+            await self._doubts.cancel([o.order_id for o in self.open_orders(condition_id)])
+        await self._written()
 
     async def replace(self, order_id: str, request: OrderRequest, market: Market) -> Order:
         """Cancel an order and, once it is gone, place another, less what it filled meanwhile.
 
-        Returns the new order, or the old one when nothing new was placed (its cancel is not
-        confirmed, it filled, or what is left is below the market's minimum). Raises like
-        `place`; after VenueUnavailable the old order may be gone.
+        The new order is signed before the old one is cancelled, so that the time with neither is
+        one round trip. Returns the new order, or the old one when nothing new was placed: it
+        had ended before, it filled, its cancel is not confirmed (tried again), or what is left
+        is below the market's minimum. Raises like `place`; the old order may then be gone.
         """
-        raise NotImplementedError
+        self._guard()
+        old = self._books.life(order_id)
+        if old is None:
+            raise BadValue(
+                f"order {order_id} is not one of {self.agent}'s; place a new one instead"
+            )
+        existing = self._books.in_force(request.intent_id)
+        if existing is not None:
+            return existing
+        if old.order.state.terminal:
+            return old.order
+        with self._wish(request, market) as wish:
+            signed = await self._venue.sign(request, market)
+            await self._doubts.cancel([order_id])
+            self._absorb()
+            left = self._left(old, request)
+            if left < request.size_e6:
+                if left < market.min_size_e6:
+                    await self._written()
+                    return self._books.life(order_id).order  # type: ignore[union-attr]
+                wish = intended(replace(request, size_e6=left), wish.order.created_ns)
+                signed = await self._venue.sign(wish.request, market)
+            return await self._send(wish, signed, market)
+
+    def _left(self, old: OrderLife, request: OrderRequest) -> int:
+        """Size the replacement may have; zero unless the old order is gone without filling."""
+        now = self._books.life(old.order.order_id)
+        if now is None or now.order.state not in (OrderState.CANCELLED, OrderState.EXPIRED):
+            return 0
+        alike = (request.token_id, request.side) == (old.request.token_id, old.request.side)
+        if not alike or cash_limited(now.order):
+            return request.size_e6
+        got = max(now.filled_e6, now.matched_e6) - max(old.filled_e6, old.matched_e6)
+        return request.size_e6 if got <= 0 else (request.size_e6 - got) // _LOT_E6 * _LOT_E6
+
+    # --- hearing ------------------------------------------------------------------------------
 
     def on_event(self, event: OrderUpdate | TradeUpdate) -> None:
         """Queue news from the user channel; `run` works it off in order."""
-        raise NotImplementedError
+        self._news.append(event)
+        self._heard.set()
 
-    async def run(self) -> None:
-        """Work in the background until cancelled: events, doubts, heartbeats, reconciliation.
-
-        Raises LeaseLost when the session is no longer ours.
-        """
-        raise NotImplementedError
+    def _absorb(self) -> None:
+        while self._news:
+            event = self._news.popleft()
+            if isinstance(event, TradeUpdate):
+                self._books.trade(event.trade)
+            else:
+                self._books.hear(event)
 
     async def reconcile(self) -> ReconcileReport:
         """Compare orders and fills with the venue and mend the books; the venue wins.
@@ -125,31 +301,182 @@ class OrderManager:
         Call it after every `FeedStatus` UP of the user channel. Raises `VenueUnavailable` or
         `VenueUnknown` when the venue does not answer.
         """
-        raise NotImplementedError
+        self._guard()
+        self._absorb()
+        async with self._asking:
+            self._pulse.lapsed = False
+            self._reconciled_ns = self._clock.now_ns()
+            try:
+                report = await reconcile(self._books, self._doubts, self._venue, self._clock)
+            finally:
+                await self._written()
+        if not report.clean:
+            log.info(
+                "books_mended",
+                agent=self.agent,
+                orders=report.orders_mended,
+                fills=len(report.fills_mended),
+            )
+        return report
+
+    # --- in the background --------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Work in the background until cancelled: events, doubts, heartbeats, reconciliation.
+
+        Raises LeaseLost when the session is no longer ours.
+        """
+        self._running = True
+        loops = [self._hear_loop(), self._write_loop(), self._tend_loop(), self._beat_loop()]
+        try:
+            await _until_one_fails(loops, f"orders-{self.agent}")
+        finally:
+            self._running = False
+            with contextlib.suppress(StoreUnavailable, LeaseLost, TimeoutError):
+                await asyncio.wait_for(self.flush(), 5)
+
+    async def work_off(self) -> None:
+        """Do once, and at once, what `run` does all the time; for callers with their own loop."""
+        self._guard()
+        self._absorb()
+        await self._tend()
+        if self._wants_beat() and self._pulse.due_in_s() <= 0:
+            await self._pulse.beat()
+        await self._written()
+
+    async def flush(self) -> None:
+        """Write to the journal what is not written yet. Raises `StoreUnavailable`, `LeaseLost`."""
+        async with self._writing:
+            try:
+                while self._books.unwritten:
+                    await self._books.write_one()
+            except LeaseLost:
+                self._fenced = True
+                raise
+
+    async def _written(self) -> None:
+        """See that changes get written: by `run` if it runs, else here."""
+        self._to_tend.set()
+        if self._running:
+            self._to_write.set()
+            return
+        try:
+            await self.flush()
+        except StoreUnavailable as error:
+            log.warning("journal_waits", agent=self.agent, error=str(error))
+
+    async def _tend(self) -> None:
+        async with self._asking:
+            await self._doubts.tend()
+        overdue = self._clock.now_ns() - self._reconciled_ns
+        if self._pulse.lapsed or overdue >= self._settings.reconcile_s * SECOND_NS:
+            try:
+                await self.reconcile()
+            except VenueError as error:
+                log.warning("reconcile_failed", agent=self.agent, error=str(error))
+
+    async def _hear_loop(self) -> None:
+        while True:
+            await self._heard.wait()
+            self._heard.clear()
+            self._absorb()
+            self._to_write.set()
+            self._to_tend.set()
+
+    async def _write_loop(self) -> None:
+        while True:
+            try:
+                await self.flush()
+            except StoreUnavailable as error:
+                log.warning("journal_waits", agent=self.agent, error=str(error))
+                await asyncio.sleep(self._settings.store_retry_s)
+                continue
+            await self._to_write.wait()
+            self._to_write.clear()
+
+    async def _tend_loop(self) -> None:
+        while True:
+            await self._tend()
+            self._to_write.set()
+            due_ns = self._doubts.next_ns
+            wait_s = 1.0 if due_ns is None else (due_ns - self._clock.now_ns()) / SECOND_NS
+            await _wait(self._to_tend, min(1.0, max(0.01, wait_s)))
+
+    async def _beat_loop(self) -> None:
+        while True:
+            if not self._wants_beat():
+                await _wait(self._to_beat, self._settings.heartbeat_s)
+                continue
+            wait_s = self._pulse.due_in_s()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+            elif not await self._pulse.beat():
+                await asyncio.sleep(min(1.0, self._settings.heartbeat_s / 5))
+
+    def _wants_beat(self) -> bool:
+        return self._settings.heartbeat_always or any(True for _ in self._books.open_lives())
+
+    # --- reading ------------------------------------------------------------------------------
 
     def order(self, order_id: str) -> Order | None:
-        raise NotImplementedError
+        return self._books.order(order_id)
 
     def open_orders(self, condition_id: str | None = None) -> tuple[Order, ...]:
         """Orders that are not terminal, oldest first."""
-        raise NotImplementedError
+        return tuple(life.order for life in self._books.open_lives(condition_id))
 
     def reserved_cash_e6(self) -> int:
         """Cash that open BUY orders may still take, worst-case taker fee included."""
-        raise NotImplementedError
+        wishes = sum(reserved_cash_e6(order, 0, m) for order, m in self._placing.values())
+        return self._books.reserved_cash_e6() + wishes
 
     def reserved_shares_e6(self, token_id: str) -> int:
         """Shares of a token that open SELL orders may still take."""
-        raise NotImplementedError
+        wishes = sum(
+            reserved_shares_e6(order)
+            for order, _ in self._placing.values()
+            if order.request.token_id == token_id
+        )
+        return self._books.reserved_shares_e6(token_id) + wishes
 
     def free_cash_e6(self) -> int:
         """Cash of the portfolio less `reserved_cash_e6`."""
-        raise NotImplementedError
+        return self.portfolio.cash_e6 - self.reserved_cash_e6()
 
     def free_shares_e6(self, token_id: str) -> int:
         """Shares free to sell: see `Portfolio.sellable_e6`."""
-        raise NotImplementedError
+        return self.portfolio.sellable_e6(token_id, self.reserved_shares_e6(token_id))
 
     def forget(self, condition_id: str) -> None:
-        """Drop a settled market's ended orders from memory."""
-        raise NotImplementedError
+        """Drop a settled market's ended orders from memory; later news of them are ignored."""
+        self._books.forget(condition_id)
+
+    def _guard(self) -> None:
+        if self._fenced:
+            raise LeaseLost(
+                f"agent {self.agent}: another session holds its lease; this one sends nothing more"
+            )
+
+
+def _reason(error: VenueRejected) -> str:
+    return f"{error.code}: {error}"
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, but not longer than that."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    event.clear()
+
+
+async def _until_one_fails(loops: Sequence[Coroutine[Any, Any, None]], name: str) -> None:
+    """Run endless loops together; raise the first one's error, ending the others."""
+    tasks = [asyncio.create_task(loop, name=f"{name}-{i}") for i, loop in enumerate(loops)]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,290 @@
+"""An agent's orders and fills in memory, and the rows that wait for the journal."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+import structlog
+
+from engine.order_states import Counted, Lost, OrderLife, Reported, Signal, advance, known
+from engine.portfolio import FillChange, Portfolio
+from engine.ports import Clock, Journal
+from engine.reservations import reserved_cash_e6, reserved_shares_e6
+from models.events import OrderUpdate
+from models.journal import JournalState
+from models.markets import Market
+from models.orders import Fill, Order, OrderState, VenueLeg, VenueTrade
+
+log = structlog.get_logger(__name__)
+
+
+class OrderBooks:
+    """Every change is made at once, without waiting; `flush` writes it down afterwards, in order.
+
+    A crash between the two loses nothing: what the venue did is asked for again at recovery.
+    """
+
+    def __init__(
+        self,
+        agent: str,
+        portfolio: Portfolio,
+        journal: Journal,
+        clock: Clock,
+        on_fill: Callable[[Fill], None],
+        on_done: Callable[[Order], None],
+    ) -> None:
+        self.agent = agent
+        self.portfolio = portfolio
+        self._journal = journal
+        self._clock = clock
+        self._on_fill = on_fill
+        self._on_done = on_done
+        self._lives: dict[str, OrderLife] = {}
+        self._open: dict[str, None] = {}
+        self._by_intent: dict[str, str] = {}
+        self._markets: dict[str, Market] = {}
+        self._first_fills: dict[str, Fill] = {}
+        self._done: set[str] = set()
+        self._rows: deque[Order | Fill] = deque()
+        self._muted = False
+        self.revived: list[str] = []
+        """Ids that were terminal here and turned out to be open: nobody wants them any more."""
+        self.doubtful: dict[str, None] = {}
+        """Ids the venue should be asked about, in the order the doubts came up."""
+
+    # --- reading ------------------------------------------------------------------------------
+
+    def life(self, order_id: str) -> OrderLife | None:
+        return self._lives.get(order_id)
+
+    def order(self, order_id: str) -> Order | None:
+        life = self._lives.get(order_id)
+        return life.order if life else None
+
+    def open_lives(self, condition_id: str | None = None) -> Iterator[OrderLife]:
+        for order_id in tuple(self._open):
+            life = self._lives[order_id]
+            if condition_id in (None, life.request.condition_id):
+                yield life
+
+    def in_force(self, intent_id: str) -> Order | None:
+        """Order of an intent, unless it never took effect and may be placed again."""
+        order = self.order(self._by_intent.get(intent_id, ""))
+        if order is None or (order.state is OrderState.REJECTED and not order.filled_e6):
+            return None
+        return order
+
+    def market(self, condition_id: str) -> Market:
+        return self._markets[condition_id]
+
+    def watch(self, market: Market) -> None:
+        self._markets[market.condition_id] = market
+
+    def trade_queries(self) -> list[tuple[str, int]]:
+        """Markets whose trades concern us, each with the epoch second to look from."""
+        oldest: dict[str, int] = {}
+        stamps = [(o.request.condition_id, o.created_ns) for o in self._orders()]
+        stamps += [(f.condition_id, f.matched_ns) for f in self._first_fills.values()]
+        for condition_id, at_ns in stamps:
+            oldest[condition_id] = min(oldest.get(condition_id, at_ns), at_ns)
+        return [(condition_id, since_s(at_ns)) for condition_id, at_ns in oldest.items()]
+
+    def _orders(self) -> Iterable[Order]:
+        return (life.order for life in self._lives.values())
+
+    def reserved_cash_e6(self) -> int:
+        return sum(
+            reserved_cash_e6(life.order, life.spent_e6, self._markets[life.request.condition_id])
+            for life in self.open_lives()
+        )
+
+    def reserved_shares_e6(self, token_id: str) -> int:
+        return sum(
+            reserved_shares_e6(life.order)
+            for life in self.open_lives()
+            if life.request.token_id == token_id
+        )
+
+    # --- changing -----------------------------------------------------------------------------
+
+    def load(self, state: JournalState) -> None:
+        """Take up the journal's rows; every order that is not terminal is in doubt afterwards."""
+        self.portfolio.load(state.fills, state.settled_cash_e6)
+        for market in state.markets:
+            self.watch(market)
+        legs: dict[str, dict[str, Fill]] = {}
+        for fill in state.fills:
+            legs.setdefault(fill.order_id, {})[fill.trade_id] = fill
+            self._first_fills.setdefault(fill.order_id, fill)
+        for order in (*state.ended, *state.orders):
+            if order.state.terminal:
+                self._done.add(order.order_id)
+            self.add(known(order, legs.get(order.order_id, {})))
+        for life in tuple(self.open_lives()):
+            self.tell(life.order.order_id, Lost("the session restarted"))
+
+    def add(self, life: OrderLife) -> None:
+        order = life.order
+        self._by_intent[order.request.intent_id] = order.order_id
+        self._keep(life)
+
+    def drop(self, order_id: str) -> None:
+        """Take out an order that was never committed, so never sent."""
+        life = self._lives.pop(order_id)
+        self._open.pop(order_id, None)
+        self.doubtful.pop(order_id, None)
+        if self._by_intent.get(life.request.intent_id) == order_id:
+            del self._by_intent[life.request.intent_id]
+
+    def tell(self, order_id: str, signal: Signal, *, quietly: bool = False) -> Order:
+        """Apply a signal to an order of ours; `quietly` leaves out `on_done`."""
+        before = self._lives[order_id]
+        life = advance(before, signal, self._clock.now_ns())
+        self._keep(life)
+        if life.order != before.order:
+            self._rows.append(life.order)
+        if before.order.state.terminal and not life.order.state.terminal:
+            log.warning("dead_order_lives", agent=self.agent, order_id=order_id)
+            self.revived.append(order_id)
+        if quietly:
+            self._done.add(order_id)
+        self._announce(life.order)
+        return life.order
+
+    def hear(self, update: OrderUpdate) -> None:
+        """Take the user channel's word on an order; other agents' orders are ignored."""
+        if update.order_id in self._lives:
+            word = Reported(update.state, update.size_matched_e6, update.note)
+            self.tell(update.order_id, word)
+
+    def trade(self, trade: VenueTrade) -> list[Fill]:
+        """Count our legs of a venue trade, each once; return the fills that are new or changed."""
+        changed = []
+        for leg in _merged(trade.legs):
+            fill = self._fill(trade, leg)
+            if fill is None or self._apply(fill) is FillChange.NONE:
+                continue
+            changed.append(fill)
+        return changed
+
+    def forget(self, condition_id: str) -> None:
+        """Drop a market's terminal orders; open ones stay."""
+        for order_id, life in list(self._lives.items()):
+            if life.request.condition_id == condition_id and life.order.state.terminal:
+                self.drop(order_id)
+                self._done.discard(order_id)
+        for order_id, fill in list(self._first_fills.items()):
+            if fill.condition_id == condition_id and order_id not in self._lives:
+                del self._first_fills[order_id]
+
+    def _keep(self, life: OrderLife) -> None:
+        order_id = life.order.order_id
+        self._lives[order_id] = life
+        if life.order.state.terminal:
+            self._open.pop(order_id, None)
+        else:
+            self._open.setdefault(order_id)
+        if life.doubtful:
+            self.doubtful.setdefault(order_id)
+        else:
+            self.doubtful.pop(order_id, None)
+
+    def _fill(self, trade: VenueTrade, leg: VenueLeg) -> Fill | None:
+        life = self._lives.get(leg.order_id)
+        first = self._first_fills.get(leg.order_id)
+        if life is not None:
+            outcome = life.request.outcome
+        elif first is not None:
+            outcome = first.outcome
+        else:
+            return None
+        market = self._markets.get(trade.condition_id)
+        if market is not None and leg.token_id in (market.up_token, market.down_token):
+            outcome = market.outcome(leg.token_id)
+        return Fill(
+            trade_id=trade.trade_id,
+            order_id=leg.order_id,
+            agent=self.agent,
+            condition_id=trade.condition_id,
+            token_id=leg.token_id,
+            outcome=outcome,
+            side=leg.side,
+            role=leg.role,
+            size_e6=leg.size_e6,
+            cash_e6=leg.cash_e6,
+            fee_e6=leg.fee_e6,
+            status=trade.status,
+            matched_ns=trade.matched_ns,
+            transaction_hash=trade.transaction_hash,
+        )
+
+    def _apply(self, fill: Fill) -> FillChange:
+        change = self.portfolio.apply(fill)
+        if change is FillChange.NONE:
+            return change
+        # The fill's row goes before its order's, so that a terminal row means complete books.
+        self._rows.append(fill)
+        self._first_fills.setdefault(fill.order_id, fill)
+        order = None
+        if fill.order_id in self._lives:
+            self._muted = True
+            order = self.tell(fill.order_id, Counted(fill))
+            self._muted = False
+        if change in (FillChange.NEW, FillChange.REVERSED):
+            self._call(self._on_fill, fill)
+        if order is not None:
+            self._announce(order)
+        return change
+
+    def _announce(self, order: Order) -> None:
+        """Say once that an order ended, after its fills were told."""
+        if self._muted or not order.state.terminal or order.order_id in self._done:
+            return
+        self._done.add(order.order_id)
+        self._call(self._on_done, order)
+
+    def _call(self, callback: Callable[..., None], subject: Fill | Order) -> None:
+        """Pass news on. The books must stay right whatever the listener does with them."""
+        try:
+            callback(subject)
+        except Exception:
+            log.exception("order_listener_failed", agent=self.agent, order_id=subject.order_id)
+
+    # --- writing down -------------------------------------------------------------------------
+
+    @property
+    def unwritten(self) -> int:
+        """Rows that wait for the journal."""
+        return len(self._rows)
+
+    async def write_one(self) -> None:
+        """Commit the oldest row; it stays first in line if that fails."""
+        row = self._rows[0]
+        if isinstance(row, Fill):
+            await self._journal.fill(row)
+        else:
+            await self._journal.order_changed(row)
+        self._rows.popleft()
+
+
+def since_s(at_ns: int, slack_s: int = 5) -> int:
+    """Epoch second from which a query surely shows what happened at `at_ns`."""
+    return max(0, at_ns // 1_000_000_000 - slack_s)
+
+
+def _merged(legs: Iterable[VenueLeg]) -> list[VenueLeg]:
+    """Add up legs of the same order: a fill is one order's whole part in a trade."""
+    merged: dict[str, VenueLeg] = {}
+    for leg in legs:
+        other = merged.get(leg.order_id)
+        merged[leg.order_id] = (
+            leg
+            if other is None
+            else replace(
+                other,
+                size_e6=other.size_e6 + leg.size_e6,
+                cash_e6=other.cash_e6 + leg.cash_e6,
+                fee_e6=other.fee_e6 + leg.fee_e6,
+            )
+        )
+    return list(merged.values())
