@@ -3,7 +3,7 @@
 import asyncio
 
 from prefect import flow
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import acreate_table_artifact
 
 from models.errors import VenueError
 from models.settings import load_settings
@@ -51,7 +51,7 @@ async def reconcile() -> str:
 
 
 async def _report(found: list[Difference]) -> None:
-    await create_table_artifact(
+    await acreate_table_artifact(
         key="reconcile",
         table=[
             {"kind": one.kind, "what": one.subject, "ours": one.ours, "venue": one.venues}

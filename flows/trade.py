@@ -1,7 +1,7 @@
 """Trade: one session of one agent, from recovery to hand-over."""
 
 from prefect import flow, task
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
@@ -42,7 +42,7 @@ async def trade_window(session: TradingSession, market: Market) -> None:
 async def settle_window(session: TradingSession, market: Market) -> None:
     """Wait for the market's resolution and book what it brought."""
     result = await session.trader.settle(market)
-    await create_markdown_artifact(
+    await acreate_markdown_artifact(
         key=f"pnl-{session.spec.name}",
         markdown=_report(result),
         description=f"{market.slug}: {usd(result.pnl_e6)} USD",

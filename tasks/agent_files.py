@@ -27,7 +27,9 @@ def load_agent(path: Path) -> AgentSpec:
     try:
         spec = AgentSpec.model_validate(raw)
     except ValidationError as error:
-        lines = [_line(path, item) for item in error.errors()]
+        # A list whose items are wrong is reported as too short as well, which helps nobody.
+        items = [item for item in error.errors() if item["type"] != "too_short"] or error.errors()
+        lines = [_line(path, item) for item in items]
         raise ConfigError("\n".join(lines)) from None
     if spec.name != path.stem:
         raise ConfigError(f"{path.name}: name {spec.name!r} must be the file's name {path.stem!r}")

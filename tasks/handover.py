@@ -1,6 +1,6 @@
 """Starting runs of our own deployments: the next session, or one that should be there."""
 
-from prefect.deployments import run_deployment
+from prefect.deployments.flow_runs import arun_deployment
 from prefect.runtime import deployment, flow_run
 
 
@@ -10,7 +10,7 @@ async def schedule_successor() -> None:
     A run started by hand, without a deployment, has no successor.
     """
     if deployment.id is not None:
-        await run_deployment(
+        await arun_deployment(
             name=deployment.id,
             timeout=0,
             as_subflow=False,
@@ -26,7 +26,7 @@ async def start_run(deployment_name: str, key: str) -> str:
     str
         The run's id.
     """
-    run = await run_deployment(
+    run = await arun_deployment(
         name=deployment_name, timeout=0, as_subflow=False, idempotency_key=key
     )
     return str(run.id)

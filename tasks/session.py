@@ -89,7 +89,7 @@ class TradingSession:
         self._deadline = time.monotonic() + settings.session_seconds
         self._slug = ""
         self._tasks: list[asyncio.Task[None]] = []
-        self._settling: set[asyncio.Task[None]] = set()
+        self._settling: set[asyncio.Future[None]] = set()
         self.windows = 0
 
     # --- opening --------------------------------------------------------------------------------
@@ -341,6 +341,6 @@ class TradingSession:
         task.add_done_callback(self._settled)
 
     def _settled(self, task: "asyncio.Future[None]") -> None:
-        self._settling.discard(task)  # type: ignore[arg-type]
+        self._settling.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("settling_failed", reason=str(task.exception()))
