@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from psycopg.rows import DictRow
+
 from models.agents import AgentSpec, AgentStatus, Lifecycle
+from models.errors import BadValue
 from store.database import Database
+from store.rows import e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +37,82 @@ class AgentOverview:
     lease_live: bool
 
 
-async def sync_agents(db: Database, specs: Sequence[AgentSpec]) -> None:
-    """Make the table agree with the agent files; without its file an agent is disabled, kept."""
-    raise NotImplementedError
+_SYNC = """
+    INSERT INTO agents (name, strategy, spec, capital, enabled)
+    VALUES (%(name)s, %(strategy)s, %(spec)s::jsonb, %(capital)s, %(enabled)s)
+    ON CONFLICT (name) DO UPDATE SET
+        strategy = excluded.strategy, spec = excluded.spec, capital = excluded.capital,
+        enabled = excluded.enabled, updated_at = now()
+    WHERE (agents.strategy, agents.spec, agents.capital, agents.enabled)
+        IS DISTINCT FROM (excluded.strategy, excluded.spec, excluded.capital, excluded.enabled)
+"""
+
+_OVERVIEW = """
+    SELECT a.name, a.strategy, a.status, a.lifecycle, a.status_reason, a.capital,
+        (a.enabled AND a.status <> 'paused' AND a.lifecycle <> 'retired') AS desired,
+        coalesce(t.today, 0) AS pnl_today, coalesce(t.total, 0) AS pnl_total,
+        (SELECT count(*) FROM orders o WHERE o.agent = a.name
+            AND o.state NOT IN ('filled', 'cancelled', 'rejected', 'expired')) AS open_orders,
+        coalesce(p.cost, 0) AS position_cost,
+        extract(epoch FROM clock_timestamp() - l.heartbeat_at)::float8 AS heartbeat_age_s,
+        (SELECT count(*) FROM agent_restarts r WHERE r.agent = a.name
+            AND r.restarted_at > clock_timestamp() - interval '1 hour') AS restarts,
+        coalesce(l.window_slug, '') AS window_slug,
+        coalesce(l.holder, '') AS holder,
+        coalesce(l.holder IS NOT NULL AND l.expires_at > clock_timestamp(), false) AS live
+    FROM agents a
+    LEFT JOIN agent_leases l ON l.agent = a.name
+    LEFT JOIN LATERAL (
+        SELECT sum(pnl) AS total,
+            sum(pnl) FILTER (WHERE closed_at >= date_trunc('day', now(), 'UTC')) AS today
+        FROM trades WHERE agent = a.name
+    ) t ON true
+    LEFT JOIN LATERAL (
+        SELECT round(sum(bought_cash * size / bought), 6) AS cost
+        FROM positions WHERE agent = a.name AND NOT settled AND size > 0 AND bought > 0
+    ) p ON true
+    WHERE a.lifecycle <> 'retired'
+    ORDER BY a.name
+"""
+
+
+async def sync_agents(
+    db: Database, specs: Sequence[AgentSpec], disable_missing: bool = True
+) -> None:
+    """Make the table agree with the agent files.
+
+    An agent without a file is disabled, never removed; with `disable_missing` False the others
+    are left alone.
+    """
+    async with db.transaction() as connection:
+        for spec in specs:
+            params = {
+                "name": spec.name,
+                "strategy": spec.strategy,
+                "spec": spec.model_dump_json(),
+                "capital": spec.capital_usd,
+                "enabled": spec.enabled,
+            }
+            await connection.execute(_SYNC, params)
+        if disable_missing:
+            await connection.execute(
+                "UPDATE agents SET enabled = false, updated_at = now()"
+                " WHERE enabled AND name <> ALL(%s)",
+                ([spec.name for spec in specs],),
+            )
 
 
 async def agent_overview(db: Database) -> list[AgentOverview]:
     """Return every agent that is not retired, by name."""
-    raise NotImplementedError
+    return [_overview(row) for row in await db.fetch(_OVERVIEW)]
 
 
 async def load_spec(db: Database, agent: str) -> AgentSpec:
     """Return an agent's spec. Raises `BadValue` if there is no such agent."""
-    raise NotImplementedError
+    row = await db.fetch_one("SELECT spec FROM agents WHERE name = %s", (agent,))
+    if row is None:
+        raise _unknown(agent)
+    return AgentSpec.model_validate(row["spec"])
 
 
 async def set_status(db: Database, agent: str, status: AgentStatus, reason: str = "") -> bool:
@@ -53,23 +120,90 @@ async def set_status(db: Database, agent: str, status: AgentStatus, reason: str 
 
     PAUSED needs a reason. Only `resume` ends a pause, so that a session that stops can't undo it.
     """
-    raise NotImplementedError
+    if status is AgentStatus.PAUSED:
+        await pause(db, agent, reason)
+        return True
+    row = await db.fetch_one(
+        """
+        UPDATE agents SET
+            status = CASE WHEN status = 'paused' THEN status ELSE %(status)s END,
+            status_reason = CASE WHEN status = 'paused' THEN status_reason ELSE %(reason)s END,
+            updated_at = now()
+        WHERE name = %(agent)s RETURNING status
+        """,
+        {"agent": agent, "status": status.value, "reason": reason},
+    )
+    if row is None:
+        raise _unknown(agent)
+    return bool(row["status"] == status.value)
 
 
 async def pause(db: Database, agent: str, reason: str) -> None:
     """Hold an agent until `resume`; its session sees it and winds down."""
-    raise NotImplementedError
+    if not reason:
+        raise BadValue(f"pause of {agent}: give a reason, people will want to know")
+    changed = await db.execute(
+        "UPDATE agents SET status = 'paused', status_reason = %s, updated_at = now()"
+        " WHERE name = %s",
+        (reason, agent),
+    )
+    if changed == 0:
+        raise _unknown(agent)
 
 
 async def resume(db: Database, agent: str) -> None:
-    """End a pause: the agent becomes STOPPED and desired again."""
-    raise NotImplementedError
+    """End a pause: the agent becomes STOPPED and desired again, with a fresh restart budget."""
+    async with db.transaction() as connection:
+        cursor = await connection.execute(
+            """
+            UPDATE agents SET
+                status = CASE WHEN status = 'paused' THEN 'stopped' ELSE status END,
+                status_reason = CASE WHEN status = 'paused' THEN '' ELSE status_reason END,
+                updated_at = now()
+            WHERE name = %s
+            """,
+            (agent,),
+        )
+        if cursor.rowcount == 0:
+            raise _unknown(agent)
+        await connection.execute("DELETE FROM agent_restarts WHERE agent = %s", (agent,))
 
 
 async def record_restart(db: Database, agent: str, reason: str) -> int:
     """Note a restart; returns how many the last hour had, this one included."""
-    raise NotImplementedError
+    await db.execute("INSERT INTO agent_restarts (agent, reason) VALUES (%s, %s)", (agent, reason))
+    return await restarts_last_hour(db, agent)
 
 
 async def restarts_last_hour(db: Database, agent: str) -> int:
-    raise NotImplementedError
+    row = await db.fetch_one(
+        "SELECT count(*) AS n FROM agent_restarts"
+        " WHERE agent = %s AND restarted_at > clock_timestamp() - interval '1 hour'",
+        (agent,),
+    )
+    return 0 if row is None else int(row["n"])
+
+
+def _unknown(agent: str) -> BadValue:
+    return BadValue(f"no agent {agent!r}; `floor agents list` shows those there are")
+
+
+def _overview(row: DictRow) -> AgentOverview:
+    return AgentOverview(
+        name=row["name"],
+        strategy=row["strategy"],
+        status=AgentStatus(row["status"]),
+        lifecycle=Lifecycle(row["lifecycle"]),
+        desired=row["desired"],
+        reason=row["status_reason"],
+        capital_e6=e6(row["capital"]),
+        pnl_today_e6=e6(row["pnl_today"]),
+        pnl_total_e6=e6(row["pnl_total"]),
+        open_orders=row["open_orders"],
+        position_cost_e6=e6(row["position_cost"]),
+        heartbeat_age_s=row["heartbeat_age_s"],
+        restarts_last_hour=row["restarts"],
+        window_slug=row["window_slug"],
+        lease_holder=row["holder"],
+        lease_live=row["live"],
+    )

@@ -1,45 +1,142 @@
 """A bounded, reconnecting pool of connections to Postgres."""
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
+import psycopg
 from psycopg import AsyncConnection
-from psycopg.rows import DictRow
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+from models.errors import BadValue, NotReady, StoreUnavailable
+from store.urls import without_password
+
+Params = Sequence[Any] | dict[str, Any]
+
+_RECONNECT_S = 2.0
+"""After this long the pool gives up on a lost connection; the next caller makes it try again."""
+_MAX_WAITING = 1_000
 
 
 class Database:
     """Connections to one database: ``async with Database(url) as db``.
 
-    Every method raises `StoreUnavailable` while Postgres is away and `BadValue` where a
-    constraint refuses the row. Neither message carries the address's password.
+    Every method raises `StoreUnavailable` while Postgres is away, `BadValue` where a constraint
+    refuses the row, and `NotReady` before the tables are migrated. No message carries the
+    address's password.
+
+    Parameters
+    ----------
+    url
+        ``postgresql://…`` of a migrated database.
+    max_size
+        Most connections at once; further callers wait.
+    timeout_s
+        How long a caller waits for a connection before `StoreUnavailable`.
     """
 
     def __init__(self, url: str, *, max_size: int = 8, timeout_s: float = 5.0) -> None:
-        raise NotImplementedError
+        self._place = without_password(url)
+        self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
+            url,
+            connection_class=AsyncConnection[DictRow],
+            kwargs={
+                "row_factory": dict_row,
+                "application_name": "floor",
+                "connect_timeout": 5,
+                "options": "-c timezone=UTC",
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 15_000,
+            },
+            min_size=1,
+            max_size=max_size,
+            max_waiting=_MAX_WAITING,
+            timeout=timeout_s,
+            reconnect_timeout=_RECONNECT_S,
+            num_workers=2,
+            open=False,
+        )
+        self._check: asyncio.Task[None] | None = None
 
-    async def open(self) -> None: ...
+    async def open(self) -> None:
+        """Start connecting; does not wait until Postgres answers."""
+        await self._pool.open(wait=False)
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        if self._check is not None:
+            self._check.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._check
+        await self._pool.close(timeout=2.0)
 
     async def __aenter__(self) -> Self:
-        raise NotImplementedError
+        await self.open()
+        return self
 
     async def __aexit__(self, *exc: object) -> None:
-        raise NotImplementedError
+        await self.close()
 
-    def transaction(self) -> AbstractAsyncContextManager[AsyncConnection[DictRow]]:
-        """Give a connection inside a transaction that commits when the block ends well."""
-        raise NotImplementedError
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection[DictRow]]:
+        """Give a connection inside a transaction that commits when the block ends well.
 
-    async def fetch(self, sql: str, params: Sequence[Any] | dict[str, Any] = ()) -> list[DictRow]:
-        raise NotImplementedError
+        `StoreUnavailable` from the end of the block leaves open whether the commit took place.
+        """
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except (PoolTimeout, PoolClosed, TooManyRequests) as error:
+            raise StoreUnavailable(
+                f"Postgres at {self._place} gave no connection ({type(error).__name__}); "
+                "it is away or overloaded"
+            ) from None
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            self._drop_broken()
+            raise StoreUnavailable(
+                f"Postgres at {self._place} went away ({type(error).__name__} "
+                f"{error.sqlstate or 'no connection'})"
+            ) from None
+        except psycopg.errors.UndefinedTable as error:
+            raise NotReady(
+                f"the database at {self._place} has not been migrated "
+                f"({error.diag.message_primary}); run `floor db upgrade`"
+            ) from None
+        except (psycopg.IntegrityError, psycopg.DataError) as error:
+            raise BadValue(_refusal(error)) from None
 
-    async def fetch_one(
-        self, sql: str, params: Sequence[Any] | dict[str, Any] = ()
-    ) -> DictRow | None:
-        raise NotImplementedError
+    async def fetch(self, sql: str, params: Params = ()) -> list[DictRow]:
+        """Run one statement, commit, and return its rows."""
+        async with self.transaction() as connection:
+            cursor = await connection.execute(sql, params)
+            return await cursor.fetchall() if cursor.description is not None else []
 
-    async def execute(self, sql: str, params: Sequence[Any] | dict[str, Any] = ()) -> int:
+    async def fetch_one(self, sql: str, params: Params = ()) -> DictRow | None:
+        """Run one statement, commit, and return its first row."""
+        async with self.transaction() as connection:
+            cursor = await connection.execute(sql, params)
+            return await cursor.fetchone() if cursor.description is not None else None
+
+    async def execute(self, sql: str, params: Params = ()) -> int:
         """Run one statement and commit; returns the number of rows it touched."""
-        raise NotImplementedError
+        async with self.transaction() as connection:
+            return (await connection.execute(sql, params)).rowcount
+
+    def _drop_broken(self) -> None:
+        """After one broken connection look at the idle others, which likely broke with it."""
+        if self._check is None or self._check.done():
+            self._check = asyncio.create_task(self._look_at_idle(), name="database-check")
+
+    async def _look_at_idle(self) -> None:
+        with suppress(psycopg.Error, PoolClosed):
+            await self._pool.check()
+
+
+def _refusal(error: psycopg.Error) -> str:
+    """Say which rule of which table refused the row, without the row's values."""
+    diag = error.diag
+    rule = diag.constraint_name or diag.column_name or error.sqlstate
+    return f"table {diag.table_name or '?'} refuses the row ({rule}): {diag.message_primary}"

@@ -16,7 +16,7 @@ class AgentRow(Table, table=True):
         one_of("status", AgentStatus),
         one_of("lifecycle", Lifecycle),
         check("capital", "capital > 0"),
-        check("pause_has_reason", "status <> 'paused' OR reason <> ''"),
+        check("pause_has_reason", "status <> 'paused' OR status_reason <> ''"),
     )
 
     name: str = column("name", Text, primary_key=True)
@@ -26,7 +26,7 @@ class AgentRow(Table, table=True):
     capital_e6: int = column("capital", CashE6)
     enabled: bool = column("enabled", Boolean)
     status: AgentStatus = column("status", Word(AgentStatus), server_default="stopped")
-    reason: str = column("reason", Text, server_default="")
+    status_reason: str = column("status_reason", Text, server_default="")
     """Why it is paused or failed."""
     lifecycle: Lifecycle = column("lifecycle", Word(Lifecycle), server_default="paper")
     parent: str | None = column("parent", Text, ForeignKey("agents.name"), nullable=True)

@@ -15,7 +15,7 @@ CREATE TABLE agents (
     capital NUMERIC(20, 6) NOT NULL,
     enabled BOOLEAN NOT NULL,
     status TEXT DEFAULT 'stopped' NOT NULL,
-    reason TEXT DEFAULT '' NOT NULL,
+    status_reason TEXT DEFAULT '' NOT NULL,
     lifecycle TEXT DEFAULT 'paper' NOT NULL,
     parent TEXT,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
@@ -27,7 +27,7 @@ CREATE TABLE agents (
     CONSTRAINT ck_agents_lifecycle
         CHECK (lifecycle IN ('candidate', 'paper', 'live', 'retired')),
     CONSTRAINT ck_agents_capital CHECK (capital > 0),
-    CONSTRAINT ck_agents_pause_has_reason CHECK (status <> 'paused' OR reason <> ''),
+    CONSTRAINT ck_agents_pause_has_reason CHECK (status <> 'paused' OR status_reason <> ''),
     CONSTRAINT fk_agents_parent FOREIGN KEY(parent) REFERENCES agents (name)
 );
 

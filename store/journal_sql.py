@@ -1,0 +1,120 @@
+"""The statements of the journal: fence and write in one."""
+
+from models.orders import OrderState
+
+TERMINAL = ", ".join(f"'{state}'" for state in OrderState if state.terminal)
+
+# Locking the lease's row makes whoever takes it over wait for this transaction, and makes this
+# one, if it had to wait, judge the row as it then is.
+_LEASE = """
+    SELECT 1 FROM agent_leases
+    WHERE agent = %(lease_agent)s AND token = %(lease_token)s AND holder = %(lease_holder)s
+"""
+
+MARKET_COLUMNS = """
+    condition_id, slug, question, asset, timeframe, up_token, down_token, starts_at, ends_at,
+    tick, min_size, fee_rate_ppm, fee_exponent, rebate_ppm, settlement, neg_risk, strike
+"""
+MARKET_VALUES = """
+    %(condition_id)s, %(slug)s, %(question)s, %(asset)s, %(timeframe)s, %(up_token)s,
+    %(down_token)s, %(starts_at)s, %(ends_at)s, %(tick)s, %(min_size)s, %(fee_rate_ppm)s,
+    %(fee_exponent)s, %(rebate_ppm)s, %(settlement)s, %(neg_risk)s, %(strike)s::numeric
+"""
+
+ORDER_SIGNED = f"""
+    WITH lease AS ({_LEASE} AND expires_at > clock_timestamp() FOR SHARE),
+    market AS (
+        INSERT INTO markets ({MARKET_COLUMNS}) SELECT {MARKET_VALUES} FROM lease
+        ON CONFLICT (condition_id) DO NOTHING
+    ), made AS (
+        INSERT INTO orders (
+            order_id, intent_id, agent, condition_id, token_id, outcome, side, price, size, tif,
+            post_only, expires_at, reason, state, filled, note, payload, lease_token, created_at,
+            updated_at
+        )
+        SELECT %(order_id)s, %(intent_id)s, %(agent)s, %(condition_id)s, %(token_id)s,
+            %(outcome)s, %(side)s, %(price)s, %(size)s, %(tif)s, %(post_only)s,
+            %(expires_at)s::timestamptz, %(reason)s, %(state)s, %(filled)s, %(note)s,
+            %(payload)s::jsonb, %(lease_token)s, %(created_at)s, %(updated_at)s
+        FROM lease
+        WHERE NOT EXISTS (
+            SELECT 1 FROM orders
+            WHERE agent = %(agent)s AND intent_id = %(intent_id)s AND order_id <> %(order_id)s
+              AND state NOT IN ({TERMINAL})
+        )
+        ON CONFLICT (order_id) DO NOTHING
+        RETURNING 1
+    )
+    SELECT EXISTS (SELECT 1 FROM lease) AS held, EXISTS (SELECT 1 FROM made) AS made,
+        EXISTS (
+            SELECT 1 FROM orders WHERE order_id = %(order_id)s AND agent = %(agent)s
+                AND intent_id = %(intent_id)s
+        ) AS known
+"""  # noqa: S608
+
+ORDER_CHANGED = f"""
+    WITH lease AS ({_LEASE} FOR SHARE),
+    done AS (
+        UPDATE orders SET
+            state = %(state)s, filled = %(filled)s, note = %(note)s, updated_at = %(updated_at)s
+        FROM lease WHERE order_id = %(order_id)s AND agent = %(agent)s
+        RETURNING 1
+    )
+    SELECT EXISTS (SELECT 1 FROM lease) AS held, EXISTS (SELECT 1 FROM done) AS made
+"""  # noqa: S608
+
+CHECKPOINT = f"""
+    WITH lease AS ({_LEASE} FOR SHARE),
+    made AS (
+        INSERT INTO agent_checkpoints (agent, lease_token, state)
+        SELECT %(lease_agent)s, %(lease_token)s, %(state)s::jsonb FROM lease RETURNING 1
+    ), pruned AS (
+        DELETE FROM agent_checkpoints
+        WHERE agent = %(lease_agent)s AND EXISTS (SELECT 1 FROM lease) AND id <= (
+            SELECT id FROM agent_checkpoints WHERE agent = %(lease_agent)s
+            ORDER BY id DESC OFFSET 9 LIMIT 1
+        )
+    )
+    SELECT EXISTS (SELECT 1 FROM lease) AS held, EXISTS (SELECT 1 FROM made) AS made
+"""  # noqa: S608
+
+HELD = _LEASE
+
+# --- loading ----------------------------------------------------------------------------------
+
+_SETTLED = """
+    EXISTS (SELECT 1 FROM trades t
+            WHERE t.agent = x.agent AND t.condition_id = x.condition_id)
+"""
+
+OPEN_ORDERS = f"""
+    SELECT * FROM orders WHERE agent = %(agent)s AND state NOT IN ({TERMINAL})
+    ORDER BY created_at, order_id
+"""  # noqa: S608
+
+# An order that never filled stops mattering a day after its market ended, settled or not.
+ENDED_ORDERS = f"""
+    SELECT x.* FROM orders x JOIN markets m USING (condition_id)
+    WHERE x.agent = %(agent)s AND x.state IN ({TERMINAL}) AND NOT {_SETTLED}
+      AND (m.ends_at > now() - interval '1 day'
+           OR EXISTS (SELECT 1 FROM fills f WHERE f.order_id = x.order_id))
+    ORDER BY x.created_at, x.order_id
+"""  # noqa: S608
+
+UNSETTLED_FILLS = f"""
+    SELECT x.* FROM fills x WHERE x.agent = %(agent)s AND NOT {_SETTLED}
+    ORDER BY x.matched_at, x.trade_id, x.order_id
+"""  # noqa: S608
+
+MARKETS = "SELECT * FROM markets WHERE condition_id = ANY(%(ids)s) ORDER BY starts_at, slug"
+
+SETTLED_CASH = """
+    SELECT coalesce(sum(pnl), 0) AS total,
+        coalesce(sum(pnl) FILTER (
+            WHERE closed_at < date_trunc('day', now(), 'UTC')), 0) AS day_start
+    FROM trades WHERE agent = %(agent)s
+"""
+
+LAST_CHECKPOINT = """
+    SELECT state FROM agent_checkpoints WHERE agent = %(agent)s ORDER BY id DESC LIMIT 1
+"""
