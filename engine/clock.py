@@ -1,24 +1,33 @@
 """Clocks: the wall's, and one that only moves when told.
 
 Everything that waits asks the clock to wait, so that a test or a replay decides how fast time
-goes and two runs over the same events are the same.
+goes, and two runs over the same events are the same.
 """
 
 import asyncio
 import heapq
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from models.units import SECOND_NS
 
-DRAIN_TURNS = 50
-"""Turns of the event loop after which everything that one moment set off has come to rest."""
+DRAIN_TURNS = 100
+"""Turns of the event loop after which all that one moment set off has come to rest."""
+
+
+class Alarm(Protocol):
+    def cancel(self) -> None: ...
 
 
 class WaitingClock(Protocol):
     """A `engine.ports.Clock` that can also wait."""
 
     def now_ns(self) -> int: ...
+
+    def call_at(self, when_ns: int, callback: Callable[[], object]) -> Alarm:
+        """Call back once at `when_ns`, or at the loop's next turn when that has passed."""
+        ...
 
     async def sleep(self, seconds: float) -> None: ...
 
@@ -29,43 +38,70 @@ class SystemClock:
     def now_ns(self) -> int:
         return time.time_ns()
 
+    def call_at(self, when_ns: int, callback: Callable[[], object]) -> Alarm:
+        delay_s = (when_ns - time.time_ns()) / SECOND_NS
+        return asyncio.get_running_loop().call_later(max(0.0, delay_s), callback)
+
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
+
+
+class _ManualAlarm:
+    __slots__ = ("callback",)
+
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self.callback: Callable[[], object] | None = callback
+
+    def cancel(self) -> None:
+        self.callback = None
 
 
 class ManualClock:
     """A clock that stands still until `advance_to` moves it.
 
-    Sleepers wake in the order of their times, each seeing exactly its own time as now.
+    Alarms ring in the order of their times, each seeing exactly its own time as now.
     """
 
     def __init__(self, now_ns: int) -> None:
         self._now_ns = now_ns
         self._count = 0
-        self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._alarms: list[tuple[int, int, _ManualAlarm]] = []
 
     def now_ns(self) -> int:
         return self._now_ns
+
+    def call_at(self, when_ns: int, callback: Callable[[], object]) -> Alarm:
+        alarm = _ManualAlarm(callback)
+        self._count += 1
+        heapq.heappush(self._alarms, (max(when_ns, self._now_ns), self._count, alarm))
+        return alarm
 
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:
             await asyncio.sleep(0)
             return
-        self._count += 1
-        wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        rung: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         due_ns = self._now_ns + round(seconds * SECOND_NS)
-        heapq.heappush(self._sleepers, (due_ns, self._count, wake))
-        await wake
+
+        def ring() -> None:
+            if not rung.done():
+                rung.set_result(None)
+
+        alarm = self.call_at(due_ns, ring)
+        try:
+            await rung
+        finally:
+            alarm.cancel()
 
     async def advance_to(self, now_ns: int) -> None:
-        """Move to `now_ns`, waking every sleeper on the way. Never goes back."""
+        """Move to `now_ns`, ringing every alarm on the way. Never goes back."""
         await self.drain()
-        while self._sleepers and self._sleepers[0][0] <= now_ns:
-            due_ns, _, wake = heapq.heappop(self._sleepers)
-            if wake.done():
+        while self._alarms and self._alarms[0][0] <= now_ns:
+            due_ns, _, alarm = heapq.heappop(self._alarms)
+            if alarm.callback is None:
                 continue
             self._now_ns = max(self._now_ns, due_ns)
-            wake.set_result(None)
+            alarm.callback()
             await self.drain()
         self._now_ns = max(self._now_ns, now_ns)
 

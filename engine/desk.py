@@ -1,0 +1,328 @@
+"""The desk: carries out a strategy's intents, after the risk check and never without it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from engine.intents import Refusal, to_request
+from engine.orders import OrderManager
+from engine.portfolio import Portfolio
+from engine.ports import Journal
+from engine.quoting import Holdings, plan
+from engine.records import seen, sent, told
+from engine.reservations import reserved_cash_e6
+from engine.view import MarketView
+from models.errors import BadValue, StoreUnavailable, VenueUnavailable
+from models.markets import Market, Outcome, Side
+from models.orders import Order, OrderRequest, OrderState
+from models.units import SECOND_NS
+from risk.limits import Exposure, Limits, check, cost_e6, headroom_e6
+from strategies.base import Cancel, Intent, Place, Quote
+
+log = structlog.get_logger(__name__)
+
+REPEAT_NS = 30 * SECOND_NS
+"""The same refusal in the same market is noted no more often than this."""
+STORE_PAUSE_NS = 2 * SECOND_NS
+REJECTED_IN_A_ROW = 5
+REJECTED_PAUSE_NS = 5 * SECOND_NS
+"""Pause of a market in which this many orders in a row were refused by the venue."""
+
+NO_QUOTE = Quote(None, 0, None, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """An order that passed the check and is on its way into the order manager's books."""
+
+    condition_id: str
+    token_id: str
+    cost_e6: int
+    sold_e6: int
+
+
+class Desk:
+    """Serves every market of one agent.
+
+    Parameters
+    ----------
+    now_ns
+        The clock.
+    other_markets
+        Counts the markets with a position or an open order, without the one given.
+    day_pnl_e6
+        Result of this UTC day, open holdings at their mark.
+    """
+
+    def __init__(
+        self,
+        agent: str,
+        orders: OrderManager,
+        portfolio: Portfolio,
+        journal: Journal,
+        limits: Limits,
+        now_ns: Callable[[], int],
+        other_markets: Callable[[str], int],
+        day_pnl_e6: Callable[[], int],
+    ) -> None:
+        self._agent = agent
+        self._orders = orders
+        self._portfolio = portfolio
+        self._journal = journal
+        self._limits = limits
+        self._now_ns = now_ns
+        self._other_markets = other_markets
+        self._day_pnl_e6 = day_pnl_e6
+        self._count = 0
+        self._pending: dict[str, _Pending] = {}
+        self._paused_until_ns = 0
+        self._post_only_until_ns = 0
+        self._rejected: dict[str, int] = {}
+        self._held_until_ns: dict[str, int] = {}
+        self._noted: dict[tuple[str, str], int] = {}
+        self.pause_reason = ""
+        self.placed = 0
+
+    @property
+    def paused(self) -> bool:
+        return self._now_ns() < self._paused_until_ns
+
+    async def carry_out(self, intents: Iterable[Intent], view: MarketView, closing: bool) -> None:
+        """Carry out intents one after the other.
+
+        Parameters
+        ----------
+        closing
+            The window is ending: cancels and single orders still go, quotes don't.
+
+        Raises
+        ------
+        LeaseLost
+            The session is no longer ours.
+        """
+        for intent in intents:
+            if isinstance(intent, Quote):
+                await self._quote(NO_QUOTE if closing or not view.fresh else intent, view)
+            elif isinstance(intent, Place):
+                await self._place(intent, view)
+            elif isinstance(intent, Cancel):
+                await self._cancel(intent, view)
+            else:
+                text = f"{type(intent).__name__} is not an intent"
+                self.refuse(view.market, Refusal("invalid", text))
+
+    def exposure(self, market: Market, token_id: str) -> Exposure:
+        """Where the agent stands for an order in this token now.
+
+        Orders of other markets that passed the check a moment ago and are being signed count as
+        sent, so that two markets can't spend the same cash.
+        """
+        known = {order.request.intent_id for order in self._orders.open_orders()}
+        pending = [one for intent, one in self._pending.items() if intent not in known]
+        here = [one for one in pending if one.condition_id == market.condition_id]
+        open_orders = self._orders.open_orders(market.condition_id)
+        committed = self._portfolio.cost_e6(market) + sum(
+            reserved_cash_e6(order, 0, market) for order in open_orders
+        )
+        sold = sum(one.sold_e6 for one in here if one.token_id == token_id)
+        return Exposure(
+            free_cash_e6=self._orders.free_cash_e6() - sum(one.cost_e6 for one in pending),
+            sellable_e6=self._orders.free_shares_e6(token_id) - sold,
+            committed_e6=committed + sum(one.cost_e6 for one in here),
+            day_pnl_e6=self._day_pnl_e6(),
+            other_markets=self._other_markets(market.condition_id),
+        )
+
+    @property
+    def pending_markets(self) -> set[str]:
+        """Markets with an order on its way into the books."""
+        return {one.condition_id for one in self._pending.values()}
+
+    def refuse(self, market: Market, refusal: Refusal, **detail: Any) -> None:
+        """Note a refusal; one that repeats is noted every 30 seconds."""
+        key, now = (market.condition_id, refusal.policy), self._now_ns()
+        if now - self._noted.get(key, -REPEAT_NS) < REPEAT_NS:
+            return
+        self._noted[key] = now
+        log.info(
+            "intent_refused",
+            agent=self._agent,
+            market=market.slug,
+            policy=refusal.policy,
+            reason=refusal.reason,
+        )
+        self._journal.signal(
+            market.condition_id,
+            "refused",
+            {"policy": refusal.policy, "reason": refusal.reason, **detail},
+        )
+
+    def forget(self, condition_id: str) -> None:
+        """Drop what is remembered of a market that is over."""
+        self._rejected.pop(condition_id, None)
+        self._held_until_ns.pop(condition_id, None)
+        for key in [key for key in self._noted if key[0] == condition_id]:
+            del self._noted[key]
+
+    # --- the three intents ----------------------------------------------------------------------
+
+    async def _cancel(self, intent: Cancel, view: MarketView) -> None:
+        condition_id = view.market.condition_id
+        if intent.order_id is None:
+            await self._orders.cancel_all(condition_id)
+            return
+        if all(order.order_id != intent.order_id for order in view.open_orders):
+            text = f"order {intent.order_id!r} is not open in {view.market.slug}"
+            self.refuse(view.market, Refusal("invalid", text))
+            return
+        await self._orders.cancel([intent.order_id])
+
+    async def _place(self, intent: Place, view: MarketView) -> None:
+        market, now = view.market, self._now_ns()
+        if refusal := self._closed(view, now, intent.post_only):
+            self.refuse(market, refusal, **told(intent))
+            return
+        book = view.up if intent.outcome is Outcome.UP else view.down
+        known = intent.outcome in (Outcome.UP, Outcome.DOWN)
+        token_id = market.token(intent.outcome) if known else ""
+        exposure = self.exposure(market, token_id)
+        room = headroom_e6(exposure, self._limits)
+        request = to_request(intent, book, market, self._agent, self._new_id(now), now, room)
+        if isinstance(request, Refusal):
+            self.refuse(market, request, **told(intent))
+            return
+        decision = check(request, exposure, self._limits, market)
+        if not decision.allowed:
+            names = ",".join(decision.violated_policies)
+            self.refuse(market, Refusal(names, decision.text), **told(intent))
+            return
+        self._journal.signal(
+            market.condition_id, "intent", {**told(intent), **sent(request), **seen(view)}
+        )
+        await self._send(request, view)
+
+    async def _quote(self, quote: Quote, view: MarketView) -> None:
+        market = view.market
+        done = plan(quote, view.open_orders, self._holdings(market), market, self._agent, self._id)
+        if done.cancels:
+            await self._orders.cancel(done.cancels)
+            if not quote_wanted(quote):
+                return
+            holdings = self._holdings(market)
+            done = plan(quote, view.open_orders, holdings, market, self._agent, self._id)
+        for note in done.notes:
+            self.refuse(market, Refusal("quote", note))
+        if not done.places:
+            return
+        if refusal := self._closed(view, self._now_ns(), post_only=True):
+            self.refuse(market, refusal)
+            return
+        self._journal.signal(
+            market.condition_id,
+            "quote",
+            {
+                "bid_e4": quote.bid_e4,
+                "bid_size_e6": quote.bid_size_e6,
+                "ask_e4": quote.ask_e4,
+                "ask_size_e6": quote.ask_size_e6,
+                "reason": quote.reason,
+                **seen(view),
+            },
+        )
+        for request in done.places:
+            exposure = self.exposure(market, request.token_id)
+            decision = check(request, exposure, self._limits, market)
+            if not decision.allowed:
+                names = ",".join(decision.violated_policies)
+                self.refuse(market, Refusal(names, decision.text), **sent(request))
+            elif not await self._send(request, view):
+                return
+
+    # --- sending --------------------------------------------------------------------------------
+
+    async def _send(self, request: OrderRequest, view: MarketView) -> bool:
+        """Place one order. False when no further one should follow now."""
+        market = view.market
+        sold = request.size_e6 if request.side is Side.SELL else 0
+        self._pending[request.intent_id] = _Pending(
+            market.condition_id, request.token_id, cost_e6(request, market), sold
+        )
+        try:
+            order = await self._orders.place(request, market)
+        except BadValue as error:
+            self.refuse(market, Refusal("invalid", str(error)), **sent(request))
+            return True
+        except VenueUnavailable as error:
+            self._pause(error.mode, str(error), round(error.retry_after_s * SECOND_NS))
+            self.refuse(market, Refusal("paused", f"{error.mode}: {error}"), **sent(request))
+            return False
+        except StoreUnavailable as error:
+            self._pause("store", str(error), STORE_PAUSE_NS)
+            return False
+        finally:
+            del self._pending[request.intent_id]
+        self.placed += 1
+        self._watch_rejections(order, market)
+        return True
+
+    def _pause(self, mode: str, reason: str, for_ns: int) -> None:
+        until = self._now_ns() + max(for_ns, SECOND_NS // 2)
+        if mode == "post_only":
+            self._post_only_until_ns = until
+        else:
+            self._paused_until_ns = until
+        if reason != self.pause_reason:
+            log.warning("placing_paused", agent=self._agent, mode=mode, reason=reason)
+            self._journal.event("placing_paused", {"mode": mode, "reason": reason})
+        self.pause_reason = reason
+
+    def _watch_rejections(self, order: Order, market: Market) -> None:
+        """Hold a market in which the venue refuses order after order."""
+        condition_id = market.condition_id
+        if order.state is not OrderState.REJECTED:
+            self._rejected[condition_id] = 0
+            return
+        in_a_row = self._rejected[condition_id] = self._rejected.get(condition_id, 0) + 1
+        if in_a_row % REJECTED_IN_A_ROW == 0:
+            times = min(in_a_row // REJECTED_IN_A_ROW, 12)
+            self._held_until_ns[condition_id] = self._now_ns() + times * REJECTED_PAUSE_NS
+            text = f"the venue refused {in_a_row} orders in a row, last: {order.note}"
+            self.refuse(market, Refusal("rejected", text))
+
+    def _closed(self, view: MarketView, now_ns: int, post_only: bool) -> Refusal | None:
+        """Return why nothing may be placed in this market now."""
+        market = view.market
+        if not market.start_ns <= now_ns < market.end_ns:
+            return Refusal("closed", f"{market.slug} is outside its window")
+        if not view.fresh:
+            return Refusal("stale", "book or spot are not fresh")
+        if now_ns < self._paused_until_ns:
+            return Refusal("paused", self.pause_reason)
+        if now_ns < self._post_only_until_ns and not post_only:
+            return Refusal("paused", self.pause_reason)
+        if now_ns < self._held_until_ns.get(market.condition_id, 0):
+            return Refusal("paused", "held after refusals by the venue")
+        return None
+
+    def _holdings(self, market: Market) -> Holdings:
+        exposure = self.exposure(market, market.up_token)
+        return Holdings(
+            up_e6=exposure.sellable_e6 + self._orders.reserved_shares_e6(market.up_token),
+            down_e6=self._orders.free_shares_e6(market.down_token)
+            + self._orders.reserved_shares_e6(market.down_token),
+            cash_e6=headroom_e6(exposure, self._limits),
+        )
+
+    def _id(self) -> str:
+        return self._new_id(self._now_ns())
+
+    def _new_id(self, now_ns: int) -> str:
+        """Return an intent id no other session of this agent has used."""
+        self._count += 1
+        return f"{self._agent}-{now_ns:x}-{self._count:x}"
+
+
+def quote_wanted(quote: Quote) -> bool:
+    return quote.bid_e4 is not None or quote.ask_e4 is not None

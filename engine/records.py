@@ -1,0 +1,59 @@
+"""What is noted of a decision: the wish, the order it became, and what was seen."""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+from engine.view import MarketView
+from models.markets import Outcome
+from models.orders import OrderRequest
+from models.units import PRICE_ONE
+from strategies.base import Place
+
+
+def told(intent: Place) -> dict[str, Any]:
+    """What the strategy asked for; values of the wrong kind as text, so that JSON can hold them."""
+    wish = {
+        "outcome": intent.outcome,
+        "side": intent.side,
+        "wanted_price_e4": intent.price_e4,
+        "wanted_size_e6": intent.size_e6,
+        "wanted_budget_e6": intent.budget_e6,
+        "tif": intent.tif,
+        "reason": intent.reason,
+        "confidence": intent.confidence,
+    }
+    return {name: _plain(value) for name, value in wish.items()}
+
+
+def sent(request: OrderRequest) -> dict[str, Any]:
+    """The order that goes out."""
+    return {
+        "intent_id": request.intent_id,
+        "outcome": request.outcome.value,
+        "side": request.side.value,
+        "price_e4": request.price_e4,
+        "size_e6": request.size_e6,
+    }
+
+
+def seen(view: MarketView) -> Mapping[str, Any]:
+    """What the decision was made on."""
+    book = view.up
+    return {
+        "now_ns": view.now_ns,
+        "up_bid": None if book.bid_e4 is None else book.bid_e4 / PRICE_ONE,
+        "up_ask": None if book.ask_e4 is None else book.ask_e4 / PRICE_ONE,
+        "spot": view.spot,
+        "strike": view.strike,
+        "up_e6": view.position_e6(Outcome.UP),
+        "down_e6": view.position_e6(Outcome.DOWN),
+    }
+
+
+def _plain(value: object) -> object:
+    if value is None or isinstance(value, int):
+        return value
+    if isinstance(value, float) and isfinite(value):
+        return value
+    return str(value)
