@@ -112,6 +112,9 @@ class Keyring:
     def of(self, address: str) -> list[ApiKey]:
         return [key for key in self._by_key.values() if key.address == address]
 
+    def all(self) -> list[ApiKey]:
+        return list(self._by_key.values())
+
     def get(self, key: str) -> ApiKey | None:
         return self._by_key.get(key)
 

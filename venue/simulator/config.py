@@ -67,6 +67,7 @@ class SimulatorConfig:
     strike_lag_ms: int = 4_000
     resolve_lag_ms: int = 3_000
     heartbeat_silence_ms: int = 10_000
+    rate_limits: bool = True
     history_windows: int = 200
     series: tuple[Series, ...] = field(
         default_factory=lambda: (

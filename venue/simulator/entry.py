@@ -7,7 +7,7 @@ signature of its owner.
 from dataclasses import dataclass
 from typing import Any
 
-from models.markets import Side
+from models.markets import Outcome, Side
 from models.orders import TimeInForce
 from models.units import PRICE_ONE
 from venue.simulator.auth import ApiKey, parse_hex
@@ -42,7 +42,9 @@ class Entry:
     order_id: str
     key: ApiKey
     wallet: str
+    condition_id: str
     token_id: str
+    outcome: Outcome
     side: Side
     price_e4: int
     size_e6: int
@@ -85,6 +87,7 @@ def read_entry(payload: Any, key: ApiKey, window: Window | None) -> Entry:
     exchange = NEG_RISK_EXCHANGE if window.market.neg_risk else EXCHANGE
     _check_signature(fields, parse_hex(order.get("signature")), key, exchange)
     order_id = "0x" + order_digest(fields, exchange).hex()
+    token = str(fields.token_id)
     price_e4, size_e6 = _price_and_size(side, fields, order_id)
     expires_s = _integer(order.get("expiration", "0"), 10**12)
     if (tif is TimeInForce.GTD) != (expires_s > 0):
@@ -95,7 +98,9 @@ def read_entry(payload: Any, key: ApiKey, window: Window | None) -> Entry:
         order_id=order_id,
         key=key,
         wallet=fields.maker,
-        token_id=str(fields.token_id),
+        condition_id=window.condition_id,
+        token_id=token,
+        outcome=window.market.outcome(token),
         side=side,
         price_e4=price_e4,
         size_e6=size_e6,

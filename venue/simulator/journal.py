@@ -66,6 +66,8 @@ class Journal:
                 "start with empty accounts"
             ) from error
         self._pending: list[tuple[str, tuple[Any, ...]]] = []
+        self._orders: dict[str, OrderRecord] = {}
+        self._trades: dict[str, TradeRecord] = {}
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -83,16 +85,12 @@ class Journal:
         self._add("INSERT OR REPLACE INTO balances VALUES (?,?,?)", (wallet, token, amount_e6))
 
     def order(self, order: OrderRecord) -> None:
-        self._add(
-            "INSERT OR REPLACE INTO orders VALUES (?,?,?,?,?,?)",
-            (order.order_id, order.seq, order.owner, order.open, order.created_ns, _pack(order)),
-        )
+        """Write an order as it is when `commit` is called."""
+        self._orders[order.order_id] = order
 
     def trade(self, trade: TradeRecord) -> None:
-        self._add(
-            "INSERT OR REPLACE INTO trades VALUES (?,?,?)",
-            (trade.trade_id, trade.seq, _pack(trade)),
-        )
+        """Write a trade as it is when `commit` is called."""
+        self._trades[trade.trade_id] = trade
 
     def window(self, window: WindowRecord) -> None:
         self._add("INSERT OR REPLACE INTO windows VALUES (?,?)", (window.slug, _pack(window)))
@@ -117,6 +115,7 @@ class Journal:
 
     def commit(self) -> None:
         """Write everything pending, all or nothing."""
+        self._write_records()
         if not self._pending:
             return
         pending, self._pending = self._pending, []
@@ -128,6 +127,15 @@ class Journal:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+    def _write_records(self) -> None:
+        for o in self._orders.values():
+            row = (o.order_id, o.seq, o.owner, o.open, o.created_ns, _pack(o))
+            self._add("INSERT OR REPLACE INTO orders VALUES (?,?,?,?,?,?)", row)
+        for t in self._trades.values():
+            self._add("INSERT OR REPLACE INTO trades VALUES (?,?,?)", (t.trade_id, t.seq, _pack(t)))
+        self._orders.clear()
+        self._trades.clear()
 
     def _add(self, statement: str, values: tuple[Any, ...]) -> None:
         self._pending.append((statement, values))
@@ -163,6 +171,9 @@ class Journal:
         return [msgspec.msgpack.decode(row[0], type=OrderRecord) for row in rows]
 
     def read_order(self, order_id: str) -> OrderRecord | None:
+        pending = self._orders.get(order_id)
+        if pending is not None:
+            return pending
         row = self._db.execute("SELECT body FROM orders WHERE order_id=?", (order_id,)).fetchone()
         return msgspec.msgpack.decode(row[0], type=OrderRecord) if row else None
 

@@ -8,10 +8,9 @@ from models.markets import Outcome, Settlement, Side
 from models.units import PRICE_ONE, SECOND_NS, SHARE
 from venue.simulator.liquidity import Player, Step
 from venue.simulator.recording import Levels, Taker
-from venue.simulator.spot import SpotPath, twap_e8
+from venue.simulator.spot import TWAP_S, SpotPath, twap_e8
 from venue.simulator.windows import Window
 
-TWAP_S = 60
 STEP_NS = SECOND_NS
 LEVELS = 6
 TAKERS_PER_STEP = 0.35

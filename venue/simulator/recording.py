@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from models.errors import BadValue, ConfigError
+from models.errors import ConfigError
 from models.markets import Outcome, Side
 from models.units import PRICE_ONE, to_price_e4, to_spot_e8
 
@@ -87,11 +87,11 @@ def load_recording(path: Path) -> Recording:
         columns = _columns(path)
         rows = _rows(columns)
         return _assemble(columns, rows)
-    except (ConfigError, BadValue, ValueError, TypeError, KeyError) as error:
-        raise ConfigError(f"recording {path}: {error}") from error
     except (OSError, pa.ArrowException) as error:
         detail = str(error).splitlines()[0]
         raise ConfigError(f"recording {path}: can't be read as Parquet: {detail}") from error
+    except (ConfigError, ValueError, TypeError, KeyError) as error:
+        raise ConfigError(f"recording {path}: {error}") from error
 
 
 def _columns(path: Path) -> dict[str, list[Any]]:

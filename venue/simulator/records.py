@@ -1,29 +1,19 @@
 """What the venue remembers of clients: their orders and trades."""
 
-from enum import StrEnum
-
 import msgspec
 
 from models.markets import Outcome, Side
 from models.orders import TimeInForce, TradeStatus
 
-
-class Status(StrEnum):
-    """Status of an order on the wire."""
-
-    LIVE = "LIVE"
-    DELAYED = "DELAYED"
-    MATCHED = "MATCHED"
-    UNMATCHED = "UNMATCHED"
-    CANCELED = "CANCELED"
-    CANCELED_RESOLVED = "CANCELED_MARKET_RESOLVED"
-    CANCELED_BALANCE = "CANCELED_NOT_ENOUGH_BALANCE"
-    CANCELED_EXPIRED = "CANCELED_EXPIRED_ORDER"
-    INVALID = "INVALID"
+LIVE, DELAYED, MATCHED, CANCELED = "LIVE", "DELAYED", "MATCHED", "CANCELED"
+"""Statuses of orders on the wire; cancellations may carry the venue's reason instead."""
 
 
 class OrderRecord(msgspec.Struct):
-    """A client's order. Amounts in e6, price in e4 of its own token."""
+    """A client's order. Amounts in e6, price in e4 of its own token.
+
+    ``cash_e6`` is what fills paid or brought so far, fee not included.
+    """
 
     order_id: str
     seq: int
@@ -42,10 +32,9 @@ class OrderRecord(msgspec.Struct):
     post_only: bool
     expires_s: int
     created_ns: int
-    status: Status
+    status: str
     matched_e6: int = 0
     cash_e6: int = 0
-    """Cash paid or received by fills so far, fee not included."""
     trades: list[str] = []
     open: bool = True
     updated_ns: int = 0
@@ -68,7 +57,7 @@ class Leg(msgspec.Struct, frozen=True):
 
 
 class TradeRecord(msgspec.Struct):
-    """A trade with at least one client in it."""
+    """A trade with at least one client in it; a doomed one fails instead of being confirmed."""
 
     trade_id: str
     seq: int
@@ -82,7 +71,6 @@ class TradeRecord(msgspec.Struct):
     status: TradeStatus = TradeStatus.MATCHED
     updated_ns: int = 0
     doomed: bool = False
-    """A ghost: it will fail instead of being confirmed."""
 
     def legs_of(self, owner: str) -> list[Leg]:
         return [leg for leg in (self.taker, *self.makers) if leg.owner == owner]
@@ -93,6 +81,7 @@ class WindowRecord(msgspec.Struct, frozen=True):
 
     slug: str
     listed_ns: int
+    length_s: int
     tick_e4: int
     opening_e8: int | None
     closing_e8: int | None

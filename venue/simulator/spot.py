@@ -14,6 +14,7 @@ from models.units import SECOND_NS, SPOT_USD
 from venue.simulator.recording import LENGTH_MS, Recording
 
 DAY_S = 86_400
+TWAP_S = 60
 BASE_USD = {"BTC": 65_000.0, "ETH": 3_400.0, "SOL": 150.0, "XRP": 2.0}
 ANNUAL_VOLATILITY = {"BTC": 0.45, "ETH": 0.60}
 YEAR_S = 365 * DAY_S

@@ -1,6 +1,6 @@
 """Windows: which markets exist at a moment, and their ids.
 
-A window's slug is ``{asset}-updown-{timeframe}-{start}``; every id follows from the slug by
+A window's slug is ``{asset}-updown-{timeframe}-{start}``; every id follows from slug and length by
 keccak, so the same window has the same ids before and after a restart.
 """
 
@@ -82,13 +82,13 @@ def make_window(
     slug = slug_of(series, start_s)
     name = NAMES.get(series.asset, series.asset)
     market = Market(
-        condition_id="0x" + keccak(f"condition:{slug}".encode()).hex(),
+        condition_id="0x" + keccak(f"condition:{slug}:{length}".encode()).hex(),
         slug=slug,
         question=f"{name} Up or Down - {start_s} ({series.timeframe})",
         asset=series.asset,
         timeframe=series.timeframe,
-        up_token=_token(slug, "Up"),
-        down_token=_token(slug, "Down"),
+        up_token=_token(slug, length, "Up"),
+        down_token=_token(slug, length, "Down"),
         start_ns=start_s * SECOND_NS,
         end_ns=(start_s + length) * SECOND_NS,
         tick_e4=100,
@@ -104,5 +104,36 @@ def make_window(
     )
 
 
-def _token(slug: str, outcome: str) -> str:
-    return str(int.from_bytes(keccak(f"token:{slug}:{outcome}".encode()), "big"))
+def _token(slug: str, length: int, outcome: str) -> str:
+    return str(int.from_bytes(keccak(f"token:{slug}:{length}:{outcome}".encode()), "big"))
+
+
+class Registry:
+    """All windows the venue still speaks about, by every id they have."""
+
+    def __init__(self) -> None:
+        self.by_slug: dict[str, Window] = {}
+        self.by_condition: dict[str, Window] = {}
+        self.by_token: dict[str, Window] = {}
+        self.by_number: dict[str, Window] = {}
+
+    def add(self, window: Window) -> None:
+        market = window.market
+        self.by_slug[market.slug] = window
+        self.by_condition[market.condition_id] = window
+        self.by_number[window.number] = window
+        if market.up_token:
+            self.by_token[market.up_token] = window
+            self.by_token[market.down_token] = window
+
+    def remove(self, window: Window) -> None:
+        market = window.market
+        self.by_slug.pop(market.slug, None)
+        self.by_condition.pop(market.condition_id, None)
+        self.by_number.pop(window.number, None)
+        self.by_token.pop(market.up_token, None)
+        self.by_token.pop(market.down_token, None)
+
+    def all(self) -> list[Window]:
+        """Every window, earliest first."""
+        return sorted(self.by_slug.values(), key=lambda w: (w.market.start_ns, w.market.slug))

@@ -8,7 +8,7 @@ import msgspec
 
 from models.markets import Outcome
 from models.units import PRICE_ONE, SECOND_NS
-from venue.simulator.records import Leg, OrderRecord, Status, TradeRecord
+from venue.simulator.records import DELAYED, Leg, OrderRecord, TradeRecord
 from venue.simulator.windows import Window
 
 Levels = list[tuple[int, int]]
@@ -76,7 +76,7 @@ def open_order(order: OrderRecord) -> dict[str, Any]:
     """An order as `/data/orders` shows it."""
     return {
         "id": order.order_id,
-        "status": order.status.value,
+        "status": order.status,
         "owner": order.key,
         "maker_address": order.wallet,
         "market": order.condition_id,
@@ -110,7 +110,7 @@ def order_event(order: OrderRecord, kind: str, at_ns: int, status: str | None = 
         "order_owner": order.key,
         "maker_address": order.wallet,
         "order_type": order.tif.value,
-        "status": status or order.status.value,
+        "status": status or order.status,
         "associate_trades": list(order.trades) or None,
         "created_at": seconds(order.created_ns),
         "expiration": str(order.expires_s),
@@ -178,7 +178,7 @@ def order_reply(order: OrderRecord) -> dict[str, Any]:
     paid, got = (order.cash_e6, order.matched_e6) if buy else (order.matched_e6, order.cash_e6)
     filled = order.matched_e6 > 0
     status = "matched" if filled else "live"
-    if order.status is Status.DELAYED:
+    if order.status == DELAYED:
         status = "delayed"
     return {
         "success": True,
