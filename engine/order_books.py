@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import structlog
 
-from engine.order_states import Counted, Lost, OrderLife, Reported, Signal, advance, known
+from engine.order_states import Counted, Lost, OrderLife, Recalled, Reported, Signal, advance, known
 from engine.portfolio import FillChange, Portfolio
 from engine.ports import Clock, Journal
 from engine.reservations import reserved_cash_e6, reserved_shares_e6
@@ -94,7 +94,12 @@ class OrderBooks:
 
     def reserved_cash_e6(self) -> int:
         return sum(
-            reserved_cash_e6(life.order, life.spent_e6, self._markets[life.request.condition_id])
+            reserved_cash_e6(
+                life.order,
+                self._markets[life.request.condition_id],
+                spent_e6=life.spent_e6,
+                rests=life.rests,
+            )
             for life in self.open_lives()
         )
 
@@ -117,11 +122,24 @@ class OrderBooks:
             legs.setdefault(fill.order_id, {})[fill.trade_id] = fill
             self._first_fills.setdefault(fill.order_id, fill)
         for order in (*state.ended, *state.orders):
+            fills = legs.get(order.order_id, {})
+            if order.filled_e6 and not fills:
+                self._leave(order)
+                continue
             if order.state.terminal:
                 self._done.add(order.order_id)
-            self.add(known(order, legs.get(order.order_id, {})))
+            self.add(known(order, fills))
+            self.tell(order.order_id, Recalled())
         for life in tuple(self.open_lives()):
             self.tell(life.order.order_id, Lost("the session restarted"))
+
+    def _leave(self, order: Order) -> None:
+        """Close an order whose market was settled: its fills must not count a second time."""
+        log.error("open_order_in_settled_market", agent=self.agent, order_id=order.order_id)
+        if not order.state.terminal:
+            note = "its market was settled"
+            now = self._clock.now_ns()
+            self._rows.append(order.to(OrderState.CANCELLED, note=note, updated_ns=now))
 
     def add(self, life: OrderLife) -> None:
         order = life.order

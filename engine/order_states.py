@@ -109,6 +109,11 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class Recalled:
+    """Taken up from the journal, whose rows may have been cut off between fill and order."""
+
+
+@dataclass(frozen=True, slots=True)
 class Missing:
     """The venue has no such open order, and its trades don't explain why."""
 
@@ -123,7 +128,7 @@ class GivenUp:
     note: str
 
 
-Signal = Signed | Sent | Acked | Refused | Lost | Reported | Counted | Missing | GivenUp
+Signal = Signed | Sent | Acked | Refused | Lost | Reported | Counted | Recalled | Missing | GivenUp
 
 
 # --- the life -------------------------------------------------------------------------------------
@@ -135,7 +140,8 @@ class OrderLife:
 
     ``legs`` holds its fills by trade id, failed ones too; ``matched_e6`` is the most the venue
     said was matched; ``awaited`` names trades whose fill has not come; ``ending`` is the terminal
-    state the order takes once its fills are complete; ``unsure`` says the venue must be asked.
+    state the order takes once its fills are complete; ``rests`` says that it is past matching on
+    arrival and pays no taker fee any more; ``unsure`` says the venue must be asked.
     """
 
     order: Order
@@ -144,6 +150,7 @@ class OrderLife:
     awaited: frozenset[str] = frozenset()
     ending: OrderState | None = None
     arrived: bool = False
+    rests: bool = False
     unsure: bool = False
 
     @property
@@ -200,7 +207,12 @@ def intended(request: OrderRequest, now_ns: int) -> OrderLife:
 
 def known(order: Order, fills: Mapping[str, Fill]) -> OrderLife:
     """Take up a life from the journal's rows."""
-    return OrderLife(order, legs=fills, arrived=order.state in _ARRIVED or bool(fills))
+    return OrderLife(
+        order,
+        legs=fills,
+        arrived=order.state in _ARRIVED or bool(fills),
+        rests=order.state in (OrderState.LIVE, OrderState.PARTIAL),
+    )
 
 
 def advance(life: OrderLife, signal: Signal, now_ns: int) -> OrderLife:
@@ -227,6 +239,8 @@ def advance(life: OrderLife, signal: Signal, now_ns: int) -> OrderLife:
             return _concluded(_reported(life, signal, now_ns), now_ns)
         case Counted(fill):
             return _concluded(_counted(life, fill, now_ns), now_ns)
+        case Recalled():
+            return _concluded(life, now_ns)
         case Missing(note):
             return _missing(life, note, now_ns)
         case GivenUp(state, note):
@@ -241,7 +255,7 @@ def _acked(life: OrderLife, ack: SubmitAck, now_ns: int) -> OrderLife:
     life = replace(life, awaited=life.awaited | frozenset(ack.trade_ids))
     if ack.state is OrderState.UNKNOWN:
         return _lost(life, ack.message or "the venue must be asked", now_ns)
-    life = replace(life, arrived=True)
+    life = replace(life, arrived=True, rests=life.rests or ack.state is not OrderState.DELAYED)
     if life.order.state.terminal:
         return life
     if ack.state is OrderState.FILLED:
@@ -257,6 +271,7 @@ def _arrived_as(life: OrderLife, state: OrderState, now_ns: int, note: str = "")
     order = life.order
     if state is OrderState.DELAYED and order.state in (OrderState.LIVE, OrderState.PARTIAL):
         return life
+    life = replace(life, rests=life.rests or state is not OrderState.DELAYED)
     if life.legs or order.state is OrderState.PARTIAL:
         state = OrderState.PARTIAL if life.filled_e6 else state
     return _step(life, state, now_ns, note)

@@ -427,7 +427,7 @@ class OrderManager:
 
     def reserved_cash_e6(self) -> int:
         """Cash that open BUY orders may still take, worst-case taker fee included."""
-        wishes = sum(reserved_cash_e6(order, 0, m) for order, m in self._placing.values())
+        wishes = sum(reserved_cash_e6(order, m) for order, m in self._placing.values())
         return self._books.reserved_cash_e6() + wishes
 
     def reserved_shares_e6(self, token_id: str) -> int:

@@ -110,12 +110,14 @@ class Portfolio:
         self._books: dict[str, _MarketBook] = {}
         self._token_market: dict[str, str] = {}
         self._results: dict[str, WindowResult] = {}
+        self._settled: set[FillKey] = set()
 
     def load(self, fills: Iterable[Fill], settled_e6: int) -> None:
         """Start from the journal's fills and settled cash, forgetting what was known."""
         self._books.clear()
         self._token_market.clear()
         self._results.clear()
+        self._settled.clear()
         self.settled_e6 = settled_e6
         for fill in fills:
             self.apply(fill)
@@ -123,7 +125,12 @@ class Portfolio:
     # --- fills --------------------------------------------------------------------------------
 
     def apply(self, fill: Fill) -> FillChange:
-        """Upsert a fill by (trade_id, order_id). Anything not further in its life is ignored."""
+        """Upsert a fill by (trade_id, order_id). Anything not further in its life is ignored.
+
+        So is news of a fill that was settled with its market.
+        """
+        if (fill.trade_id, fill.order_id) in self._settled:
+            return FillChange.NONE
         book = self._books.setdefault(fill.condition_id, _MarketBook())
         known = book.fills.get((fill.trade_id, fill.order_id))
         if known is not None and fill.status.rank <= known.status.rank:
@@ -250,7 +257,8 @@ class Portfolio:
                 f"the books {flows.fills}; compute it again from the books"
             )
         self._results[result.condition_id] = result
-        self._books.pop(result.condition_id, None)
+        book = self._books.pop(result.condition_id, _MarketBook())
+        self._settled.update(book.fills)
         for token_id, condition_id in list(self._token_market.items()):
             if condition_id == result.condition_id:
                 del self._token_market[token_id]

@@ -1,7 +1,7 @@
 """What open orders may still take: the cash and shares that must not be spent twice."""
 
 from models.markets import FeeSchedule, Market, Side, taker_fee_e6
-from models.orders import Order, OrderState
+from models.orders import Order
 from models.units import PRICE_ONE
 
 
@@ -10,13 +10,17 @@ def cash_limited(order: Order) -> bool:
     return order.request.tif.immediate and order.request.side is Side.BUY
 
 
-def reserved_cash_e6(order: Order, spent_e6: int, market: Market) -> int:
+def reserved_cash_e6(
+    order: Order, market: Market, *, spent_e6: int = 0, rests: bool = False
+) -> int:
     """Cash a BUY order may still take, its worst taker fee included, in e6.
 
     Parameters
     ----------
     spent_e6
         What its fills cost so far, without fees.
+    rests
+        Whether it is in the book already, so that the rest of it pays no taker fee.
 
     Notes
     -----
@@ -32,7 +36,8 @@ def reserved_cash_e6(order: Order, spent_e6: int, market: Market) -> int:
         return cash + taker_fee_e6(worst, -(-cash * PRICE_ONE // worst), market.fee)
     left = order.open_e6
     cash = _up(price * left)
-    return cash + taker_fee_e6(price, left, market.fee) if _may_take(order) else cash
+    makes = rests or order.request.post_only
+    return cash if makes else cash + taker_fee_e6(price, left, market.fee)
 
 
 def reserved_shares_e6(order: Order) -> int:
@@ -42,11 +47,6 @@ def reserved_shares_e6(order: Order) -> int:
 
 def _up(scaled: int) -> int:
     return -(-scaled // PRICE_ONE)
-
-
-def _may_take(order: Order) -> bool:
-    """Whether the order may pay a taker fee: not once it rests, and never when post-only."""
-    return not order.request.post_only and order.state is not OrderState.LIVE
 
 
 def _dearest_price_e4(fee: FeeSchedule, tick_e4: int, limit_e4: int) -> int:
