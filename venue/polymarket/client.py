@@ -99,6 +99,10 @@ class PolymarketVenue:
         """API key in use, for the user channel's first frame."""
         return self._session.client.credentials
 
+    async def check_login(self) -> None:
+        """Make sure that the API key is still good, and renew it where it is not."""
+        await self._session.check_login()
+
     @property
     def party(self) -> Party:
         """Who we are in a trade."""

@@ -71,7 +71,7 @@ class Session:
         client = await _open(private_key, wallet, where, creds, limits)
         session = cls(client, credentials, private_key, where, limits, timeout_s)
         try:
-            await session._check_login()
+            await session.check_login()
         except BaseException:
             await session.close()
             raise
@@ -137,7 +137,7 @@ class Session:
             async with asyncio.timeout(self._timeout_s):
                 return await ask(client)
 
-    async def _check_login(self) -> None:
+    async def check_login(self) -> None:
         """Make sure that the kept key still works, and replace it where it does not."""
         keys = await self.call(
             Call.READ, lambda client: client.fetch_api_keys(), self.limits.balances
