@@ -1,0 +1,80 @@
+"""The pool: constraint errors, absent servers, servers that come back."""
+
+import asyncio
+import time
+
+import psycopg
+import pytest
+
+from models.errors import BadValue, NotReady, StoreUnavailable
+from store.database import Database
+from store.schema import downgrade
+
+
+async def test_rows_come_back_by_name(db: Database) -> None:
+    assert await db.fetch("SELECT 1 AS a UNION SELECT 2 ORDER BY a") == [{"a": 1}, {"a": 2}]
+    assert await db.fetch_one("SELECT name FROM agents WHERE name = %s", ["nobody"]) is None
+    assert await db.execute("UPDATE agents SET enabled = true") == 2
+
+
+async def test_a_failed_block_is_rolled_back(db: Database) -> None:
+    with pytest.raises(RuntimeError):
+        async with db.transaction() as connection:
+            await connection.execute("DELETE FROM agents")
+            raise RuntimeError
+    assert await db.fetch_one("SELECT count(*) AS n FROM agents") == {"n": 2}
+
+
+async def test_a_broken_rule_is_a_bad_value_that_names_it(db: Database) -> None:
+    with pytest.raises(BadValue, match=r"table agents .*ck_agents_capital"):
+        await db.execute("UPDATE agents SET capital = 0")
+
+
+async def test_a_database_without_tables_says_how_to_mend_it(postgres_url: str) -> None:
+    downgrade(postgres_url, "base")
+    async with Database(postgres_url) as database:
+        with pytest.raises(NotReady, match="floor db upgrade"):
+            await database.fetch("SELECT * FROM agents")
+
+
+async def test_an_absent_server_is_unavailable_soon_and_keeps_its_secret() -> None:
+    began = time.monotonic()
+    async with Database("postgresql://floor:hunter2@127.0.0.1:1/x", timeout_s=0.3) as database:
+        with pytest.raises(StoreUnavailable) as caught:
+            await database.fetch("SELECT 1")
+    assert time.monotonic() - began < 5
+    shown = f"{caught.value!r} {caught.value.__cause__!r}"
+    assert "127.0.0.1:1" in shown
+    assert "hunter2" not in shown
+
+
+async def test_connections_cut_by_the_server_are_replaced(db: Database, postgres_url: str) -> None:
+    await asyncio.gather(*(db.fetch("SELECT pg_sleep(0.05)") for _ in range(6)))
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    failures = 0
+    for _ in range(20):
+        try:
+            await db.fetch("SELECT 1")
+        except StoreUnavailable:
+            failures += 1
+            await asyncio.sleep(0.05)
+    assert failures < 6
+    assert await db.fetch("SELECT 1 AS a") == [{"a": 1}]
+
+
+async def test_callers_beyond_the_bound_wait_their_turn(postgres_url: str) -> None:
+    async with Database(postgres_url, max_size=2) as database:
+        counts = await asyncio.gather(
+            *(
+                database.fetch_one(
+                    "SELECT count(*) AS n, pg_sleep(0.02) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND application_name = 'floor'"
+                )
+                for _ in range(10)
+            )
+        )
+    assert max(row["n"] for row in counts if row) <= 2
