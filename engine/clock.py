@@ -8,7 +8,7 @@ import asyncio
 import heapq
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from models.units import SECOND_NS
 
@@ -112,3 +112,25 @@ class ManualClock:
         """Let everything run that needs no time to pass."""
         for _ in range(DRAIN_TURNS):
             await asyncio.sleep(0)
+
+
+async def wait_for(clock: WaitingClock, event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, at most `seconds` of the clock; return whether it is set."""
+    if event.is_set() or seconds <= 0:
+        return event.is_set()
+    late: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def ring() -> None:
+        if not late.done():
+            late.set_result(None)
+
+    alarm = clock.call_at(clock.now_ns() + round(seconds * SECOND_NS), ring)
+    waiter = asyncio.ensure_future(event.wait())
+    either: set[asyncio.Future[Any]] = {waiter, late}
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        alarm.cancel()
+        waiter.cancel()
+        late.cancel()
+    return event.is_set()

@@ -1,7 +1,7 @@
 """The desk: carries out a strategy's intents, after the risk check and never without it."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
@@ -9,16 +9,16 @@ import structlog
 from engine.intents import Refusal, to_request
 from engine.orders import OrderManager
 from engine.portfolio import Portfolio
-from engine.ports import Journal
+from engine.ports import Clock, Journal
 from engine.quoting import Holdings, plan
 from engine.records import seen, sent, told
-from engine.reservations import reserved_cash_e6
+from engine.standing import Standing
 from engine.view import MarketView
 from models.errors import BadValue, StoreUnavailable, VenueUnavailable
-from models.markets import Market, Outcome, Side
+from models.markets import Market, Outcome
 from models.orders import Order, OrderRequest, OrderState
 from models.units import SECOND_NS
-from risk.limits import Exposure, Limits, check, cost_e6, headroom_e6
+from risk.limits import Exposure, Limits, check, headroom_e6, open_cost_e6
 from strategies.base import Cancel, Intent, Place, Quote
 
 log = structlog.get_logger(__name__)
@@ -33,28 +33,8 @@ REJECTED_PAUSE_NS = 5 * SECOND_NS
 NO_QUOTE = Quote(None, 0, None, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    """An order that passed the check and is on its way into the order manager's books."""
-
-    condition_id: str
-    token_id: str
-    cost_e6: int
-    sold_e6: int
-
-
 class Desk:
-    """Serves every market of one agent.
-
-    Parameters
-    ----------
-    now_ns
-        The clock.
-    other_markets
-        Counts the markets with a position or an open order, without the one given.
-    day_pnl_e6
-        Result of this UTC day, open holdings at their mark.
-    """
+    """Serves every market of one agent."""
 
     def __init__(
         self,
@@ -63,20 +43,18 @@ class Desk:
         portfolio: Portfolio,
         journal: Journal,
         limits: Limits,
-        now_ns: Callable[[], int],
-        other_markets: Callable[[str], int],
-        day_pnl_e6: Callable[[], int],
+        clock: Clock,
+        standing: Standing,
     ) -> None:
         self._agent = agent
         self._orders = orders
         self._portfolio = portfolio
         self._journal = journal
         self._limits = limits
-        self._now_ns = now_ns
-        self._other_markets = other_markets
-        self._day_pnl_e6 = day_pnl_e6
+        self._now_ns = clock.now_ns
+        self._standing = standing
         self._count = 0
-        self._pending: dict[str, _Pending] = {}
+        self._sending: Counter[str] = Counter()
         self._paused_until_ns = 0
         self._post_only_until_ns = 0
         self._rejected: dict[str, int] = {}
@@ -114,31 +92,22 @@ class Desk:
                 self.refuse(view.market, Refusal("invalid", text))
 
     def exposure(self, market: Market, token_id: str) -> Exposure:
-        """Where the agent stands for an order in this token now.
-
-        Orders of other markets that passed the check a moment ago and are being signed count as
-        sent, so that two markets can't spend the same cash.
-        """
-        known = {order.request.intent_id for order in self._orders.open_orders()}
-        pending = [one for intent, one in self._pending.items() if intent not in known]
-        here = [one for one in pending if one.condition_id == market.condition_id]
-        open_orders = self._orders.open_orders(market.condition_id)
+        """Where the agent stands for an order in this token now."""
         committed = self._portfolio.cost_e6(market) + sum(
-            reserved_cash_e6(order, 0, market) for order in open_orders
+            open_cost_e6(order, market) for order in self._orders.open_orders(market.condition_id)
         )
-        sold = sum(one.sold_e6 for one in here if one.token_id == token_id)
         return Exposure(
-            free_cash_e6=self._orders.free_cash_e6() - sum(one.cost_e6 for one in pending),
-            sellable_e6=self._orders.free_shares_e6(token_id) - sold,
-            committed_e6=committed + sum(one.cost_e6 for one in here),
-            day_pnl_e6=self._day_pnl_e6(),
-            other_markets=self._other_markets(market.condition_id),
+            free_cash_e6=self._orders.free_cash_e6(),
+            sellable_e6=self._orders.free_shares_e6(token_id),
+            committed_e6=committed,
+            day_pnl_e6=self._standing.day_pnl_e6(),
+            other_markets=self._standing.other_markets(market.condition_id, self.sending),
         )
 
     @property
-    def pending_markets(self) -> set[str]:
-        """Markets with an order on its way into the books."""
-        return {one.condition_id for one in self._pending.values()}
+    def sending(self) -> frozenset[str]:
+        """Markets for which an order is on its way into the books."""
+        return frozenset(market for market, count in self._sending.items() if count)
 
     def refuse(self, market: Market, refusal: Refusal, **detail: Any) -> None:
         """Note a refusal; one that repeats is noted every 30 seconds."""
@@ -163,6 +132,7 @@ class Desk:
         """Drop what is remembered of a market that is over."""
         self._rejected.pop(condition_id, None)
         self._held_until_ns.pop(condition_id, None)
+        self._sending.pop(condition_id, None)
         for key in [key for key in self._noted if key[0] == condition_id]:
             del self._noted[key]
 
@@ -245,10 +215,7 @@ class Desk:
     async def _send(self, request: OrderRequest, view: MarketView) -> bool:
         """Place one order. False when no further one should follow now."""
         market = view.market
-        sold = request.size_e6 if request.side is Side.SELL else 0
-        self._pending[request.intent_id] = _Pending(
-            market.condition_id, request.token_id, cost_e6(request, market), sold
-        )
+        self._sending[market.condition_id] += 1
         try:
             order = await self._orders.place(request, market)
         except BadValue as error:
@@ -262,7 +229,7 @@ class Desk:
             self._pause("store", str(error), STORE_PAUSE_NS)
             return False
         finally:
-            del self._pending[request.intent_id]
+            self._sending[market.condition_id] -= 1
         self.placed += 1
         self._watch_rejections(order, market)
         return True

@@ -1,16 +1,55 @@
-"""The trader: one agent, one event loop, all its markets."""
+"""The trader: one agent, one event loop, all its markets.
 
+Data come in through one sink that only updates books and wakes windows; each window calls the
+strategy and carries out its intents; settling a market runs apart, so that the next window starts
+on time. No database is read and no supervisor asked while a window is traded.
+"""
+
+import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import structlog
+
 from engine.clock import WaitingClock
+from engine.desk import Desk
+from engine.markets import MarketData, MarketState
+from engine.memory import pack, unpack
+from engine.orders import OrderManager
+from engine.portfolio import Portfolio
 from engine.ports import Discovery, Feed, Journal, Notices, Venue
+from engine.reports import Reporter, WindowFailure
+from engine.settling import Settler
+from engine.standing import Standing
+from engine.strikes import find_strike, observed_strike_e8, settlement_source
+from engine.window import StrategyFailed, Window
 from models.agents import AgentSpec
-from models.journal import WindowResult
+from models.errors import BadValue, FloorError, LeaseLost
+from models.events import (
+    BookChange,
+    BookSnapshot,
+    Channel,
+    FeedEvent,
+    FeedState,
+    FeedStatus,
+    MarketResolved,
+    OrderUpdate,
+    SpotTick,
+    TickSizeChange,
+    TradePrint,
+    TradeUpdate,
+)
+from models.journal import JournalState, WindowResult
 from models.markets import Market
+from models.orders import Fill, Order, OrderState, TradeStatus
+from models.units import SECOND_NS
 from risk.limits import Limits
 from strategies.base import Strategy
+
+log = structlog.get_logger(__name__)
+
+STOP_PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +65,30 @@ class TraderSettings:
     failure_backoff_s: float = 5.0
     """Pause after a strategy raised; doubled with every further failure in a row."""
     failure_backoff_most_s: float = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class WindowFailure:
-    """A window that ended early because its strategy raised."""
-
-    slug: str
-    error: str
-    traceback: str
+    resolution_first_s: float = 2.0
+    """First question about a market's winner, this long after its end; then ever slower."""
+    resolution_most_s: float = 30.0
+    confirm_s: float = 60.0
+    """How long a settlement waits for fills that are not on the chain yet."""
 
 
 class Trader:
-    """Runs one agent's strategy over its markets; see the module's docstring."""
+    """Runs one agent's strategy over its markets.
+
+    Parameters
+    ----------
+    limits
+        Checked before every order.
+    on_beat
+        Called about once a second by every window that is alive.
+
+    Attributes
+    ----------
+    failures
+        Windows whose strategy raised, by condition id.
+    last_loop_ns
+        When a window's loop last turned.
+    """
 
     def __init__(
         self,
@@ -55,9 +105,50 @@ class Trader:
         settings: TraderSettings = TraderSettings(),
         on_beat: Callable[[], None] | None = None,
     ) -> None:
+        self.agent = spec.name
         self.failures: dict[str, WindowFailure] = {}
-        """Windows that failed, by condition id."""
-        raise NotImplementedError
+        self.last_loop_ns = 0
+        self.portfolio = Portfolio(spec.name, spec.capital_e6)
+        self.orders = OrderManager(
+            spec.name, venue, journal, self.portfolio, clock, self._filled, self._ended
+        )
+        self._strategy = strategy
+        self._feed = feed
+        self._discovery = discovery
+        self._journal = journal
+        self._clock = clock
+        self._settings = settings
+        self._on_beat = on_beat
+        self._data = MarketData(
+            self.orders, self.portfolio, settings.max_book_age_s, settings.max_spot_age_s
+        )
+        self.standing = Standing(self.orders, self.portfolio, self._data, clock)
+        self._reporter = Reporter(spec.name, journal, notices)
+        self._desk = Desk(
+            spec.name,
+            self.orders,
+            self.portfolio,
+            journal,
+            limits,
+            clock,
+            self.standing,
+        )
+        self._settler = Settler(
+            self._data, self.orders, self.portfolio, discovery, journal, clock, settings
+        )
+        self._brought: tuple[Market, ...] = ()
+        self._settling: dict[str, asyncio.Task[WindowResult]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._windows: set[Window] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._stopping = False
+        self._stopped = False
+        self._fatal: BaseException | None = None
+        self._failed_in_a_row = 0
+        self._counted = {"ticks": 0, "decisions": 0}
+
+    # --- life -----------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Load the journal, restore the strategy, recover orders, cancel leftovers, connect.
@@ -65,38 +156,297 @@ class Trader:
         Raises
         ------
         FloorError
-            The journal or the venue does not answer; nothing stays running.
+            The journal does not answer, or the lease is lost; nothing stays running. While only
+            the venue is away, orders in doubt wait and the trader starts.
         """
-        raise NotImplementedError
+        state = await self._journal.load()
+        self._take_over(state)
+        await self.orders.recover(state)
+        self._spawn(self._run_orders(), "orders")
+        try:
+            await self.orders.cancel_all()
+            await self._feed.start(self._hear)
+        except BaseException:
+            await self._end_tasks()
+            raise
+        self._journal.event("trader_started", {"unsettled": [m.slug for m in self._brought]})
 
     async def run_window(self, market: Market) -> None:
         """Trade one market from now until shortly before its end; its orders are gone then.
 
-        A strategy that raises ends its window, noted in `failures`; it never raises here.
+        A strategy that raises ends its window, noted in `failures`; that never raises here.
 
         Raises
         ------
         LeaseLost
             The session is no longer ours.
         """
-        raise NotImplementedError
+        if self._fatal is not None:
+            raise self._fatal
+        quit_ns = market.end_ns - round(self._settings.quit_before_end_s * SECOND_NS)
+        await self._back_off(quit_ns)
+        if self._stopping:
+            return
+        state = await self._watch(market)
+        if state.window is not None:
+            raise BadValue(f"{market.slug} is being traded already; wait for its window to end")
+        window = Window(
+            self._strategy, state.view, self._desk, self.orders, self._clock, quit_ns, self._beat
+        )
+        state.window = window
+        self._windows.add(window)
+        self._idle.clear()
+        finder = self._spawn(self._find_strike(state), f"strike {market.slug}")
+        try:
+            await window.run()
+            self._failed_in_a_row = 0
+        except StrategyFailed as error:
+            self._note_failure(market, error)
+        finally:
+            finder.cancel()
+            state.window = None
+            self._windows.discard(window)
+            self._counted["ticks"] += window.ticks
+            self._counted["decisions"] += window.decisions
+            if not self._windows:
+                self._idle.set()
 
     async def settle(self, market: Market) -> WindowResult:
-        """Wait for the market's resolution and book what it brought; asked twice, done once."""
-        raise NotImplementedError
+        """Wait for the market's resolution and book what it brought; asked twice, done once.
+
+        Raises
+        ------
+        LeaseLost
+            The session is no longer ours.
+        """
+        task = self._settling.get(market.condition_id)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = asyncio.create_task(self._settle(market), name=f"settle {market.slug}")
+            self._settling[market.condition_id] = task
+        return await asyncio.shield(task)
+
+    def wind_down(self) -> None:
+        """End every window soon: `on_stop`, then cancel. No new one starts."""
+        self._stopping = True
+        for window in self._windows:
+            window.stop(self._fatal)
 
     async def stop(self, reason: str) -> None:
         """Stop the windows, cancel every order, checkpoint and disconnect; may be called twice."""
-        raise NotImplementedError
+        if self._stopped:
+            return
+        self._stopped = True
+        self.wind_down()
+        try:
+            await asyncio.wait_for(self._idle.wait(), STOP_PATIENCE_S)
+        except TimeoutError:
+            log.warning("windows_not_ended", agent=self.agent, windows=len(self._windows))
+        for attempt in (self.orders.cancel_all(), self._journal.checkpoint(self.checkpoint())):
+            try:
+                await attempt
+            except FloorError as error:
+                log.warning("stop_incomplete", agent=self.agent, reason=str(error))
+        await self._end_tasks()
+        await self._feed.close()
+        self._journal.event("trader_stopped", {"reason": reason, **self.facts()})
+
+    # --- standing -------------------------------------------------------------------------------
+
+    @property
+    def ticks(self) -> int:
+        return self._counted["ticks"] + sum(window.ticks for window in self._windows)
+
+    @property
+    def decisions(self) -> int:
+        return self._counted["decisions"] + sum(window.decisions for window in self._windows)
 
     def unsettled(self) -> tuple[Market, ...]:
         """Markets the journal brought along with fills or orders and no result yet."""
-        raise NotImplementedError
+        return tuple(m for m in self._brought if m.condition_id not in self._settling)
 
     def checkpoint(self) -> dict[str, Any]:
         """What a successor needs to go on: JSON-serialisable and small."""
-        raise NotImplementedError
+        return pack(self._strategy, self._data, self._clock.now_ns())
 
     def facts(self) -> Mapping[str, Any]:
-        """Health and standing for heartbeats: ticks, decisions, last_loop_ns, cash, orders, …"""
-        raise NotImplementedError
+        """Health and standing, for heartbeats and the console."""
+        equity = self.portfolio.equity_e6(self._data.marks_e4())
+        return {
+            "last_loop_ns": self.last_loop_ns,
+            "ticks": self.ticks,
+            "decisions": self.decisions,
+            "orders_placed": self._desk.placed,
+            "open_orders": len(self.orders.open_orders()),
+            "cash_e6": self.orders.free_cash_e6(),
+            "equity_e6": equity,
+            "day_pnl_e6": self.standing.day_pnl_e6(),
+            "paused": self._desk.pause_reason if self._desk.paused else "",
+            "windows": sorted(window.view.market.slug for window in self._windows),
+            "settling": sum(not task.done() for task in self._settling.values()),
+            "failed_windows": len(self.failures),
+        }
+
+    # --- hearing the feed -----------------------------------------------------------------------
+
+    def _hear(self, event: FeedEvent) -> None:
+        """Take one event from the feed, at once and without waiting."""
+        if isinstance(event, BookChange | BookSnapshot):
+            self._data.book(event)
+        elif isinstance(event, SpotTick):
+            self._data.spot(event)
+            self._observe_strikes(event)
+        elif isinstance(event, TradePrint):
+            state = self._data.states.get(event.condition_id)
+            if state is not None and state.window is not None:
+                state.window.tell("on_trade", event)
+        elif isinstance(event, OrderUpdate | TradeUpdate):
+            self.orders.on_event(event)
+        elif isinstance(event, TickSizeChange):
+            self._data.tick_size(event)
+        elif isinstance(event, MarketResolved):
+            self._data.resolved(event)
+        else:
+            self._status(event)
+
+    def _status(self, event: FeedStatus) -> None:
+        self._data.status(event)
+        self._journal.event(
+            "feed", {"channel": event.channel, "state": event.state, "detail": event.detail}
+        )
+        if event.channel is Channel.USER and event.state is FeedState.UP:
+            self._spawn(self._reconcile(), "reconcile")
+
+    def _filled(self, fill: Fill) -> None:
+        self._reporter.fill(fill, self.standing.slug(fill.condition_id))
+        if fill.status is not TradeStatus.FAILED:
+            self._tell(fill.condition_id, "on_fill", fill)
+
+    def _ended(self, order: Order) -> None:
+        if order.state is not OrderState.FILLED:
+            self._tell(order.request.condition_id, "on_cancel", order)
+
+    def _tell(self, condition_id: str, hook: str, news: object) -> None:
+        state = self._data.states.get(condition_id)
+        if state is not None and state.window is not None:
+            state.window.tell(hook, news)
+
+    # --- windows --------------------------------------------------------------------------------
+
+    async def _watch(self, market: Market) -> MarketState:
+        state, new = self._data.state(market)
+        self.standing.markets[market.condition_id] = market
+        if new:
+            await self._feed.watch(market)
+        return state
+
+    def _observe_strikes(self, tick: SpotTick) -> None:
+        """Take the strike from the settlement feed as soon as it shows the start second."""
+        for state in self._data.states.values():
+            market = state.market
+            if market.strike_e8 is not None or market.asset != tick.asset:
+                continue
+            if settlement_source(market) is not tick.source:
+                continue
+            strike = observed_strike_e8(market, self._data.history(tick.asset, tick.source))
+            if strike is not None:
+                self._set_strike(state, strike, "feed")
+
+    async def _find_strike(self, state: MarketState) -> None:
+        strike = await find_strike(state.market, self._discovery, self._clock)
+        if strike is not None:
+            self._set_strike(state, strike, "venue")
+
+    def _set_strike(self, state: MarketState, strike_e8: int, source: str) -> None:
+        before = state.market.strike_e8
+        if before == strike_e8:
+            return
+        if before is not None:
+            log.warning("strike_corrected", market=state.market.slug, was=before, now=strike_e8)
+        state.change(replace(state.market, strike_e8=strike_e8))
+        detail = {"strike_e8": strike_e8, "source": source}
+        self._journal.signal(state.market.condition_id, "strike", detail)
+        if state.window is not None:
+            state.window.touch()
+
+    def _note_failure(self, market: Market, error: StrategyFailed) -> None:
+        self._failed_in_a_row += 1
+        failure = WindowFailure(market.slug, str(error), error.traceback)
+        self.failures[market.condition_id] = failure
+        self._reporter.failure(failure)
+
+    async def _back_off(self, until_ns: int) -> None:
+        """Pause after failures, doubling, but not beyond the window."""
+        if not self._failed_in_a_row:
+            return
+        pause_s = min(
+            self._settings.failure_backoff_s * 2.0 ** min(self._failed_in_a_row - 1, 30),
+            self._settings.failure_backoff_most_s,
+            max(0.0, (until_ns - self._clock.now_ns()) / SECOND_NS),
+        )
+        await self._clock.sleep(pause_s)
+
+    def _beat(self) -> None:
+        self.last_loop_ns = self._clock.now_ns()
+        if self._on_beat is not None:
+            self._on_beat()
+
+    # --- settling -------------------------------------------------------------------------------
+
+    async def _settle(self, market: Market) -> WindowResult:
+        state = await self._watch(market)
+        resolved, result = await self._settler.settle(state)
+        condition_id = market.condition_id
+        try:
+            state.view.now_ns = self._clock.now_ns()
+            self._strategy.on_resolution(state.view, resolved)
+        except Exception as error:
+            self._note_failure(market, StrategyFailed("on_resolution", error))
+        self._reporter.settled(result)
+        await self._feed.unwatch(market)
+        self._data.states.pop(condition_id, None)
+        self.standing.markets.pop(condition_id, None)
+        self._desk.forget(condition_id)
+        return result
+
+    # --- the agent's standing -------------------------------------------------------------------
+
+    def _take_over(self, state: JournalState) -> None:
+        self._brought = state.markets
+        self.standing.begin(state)
+        if state.checkpoint is None:
+            return
+        if fault := unpack(state.checkpoint, self._strategy, self._data):
+            log.warning("checkpoint_not_restored", agent=self.agent, reason=fault)
+            self._journal.event("checkpoint_not_restored", {"reason": fault})
+
+    # --- in the background ----------------------------------------------------------------------
+
+    def _spawn(self, coroutine: Any, name: str) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(coroutine, name=f"{self.agent} {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _run_orders(self) -> None:
+        """Run the order manager; whatever ends it ends the windows too."""
+        try:
+            await self.orders.run()
+        except Exception as error:
+            log.critical("order_manager_ended", agent=self.agent, reason=str(error))
+            self._fatal = error
+            self.wind_down()
+
+    async def _reconcile(self) -> None:
+        try:
+            await self.orders.reconcile()
+        except LeaseLost as error:
+            self._fatal = error
+            self.wind_down()
+        except FloorError as error:
+            log.warning("reconcile_failed", agent=self.agent, reason=str(error))
+
+    async def _end_tasks(self) -> None:
+        tasks = [*self._tasks, *(t for t in self._settling.values() if not t.done())]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -10,7 +10,7 @@ from typing import Self
 from models.agents import AgentSpec
 from models.errors import ConfigError
 from models.markets import Market, Side
-from models.orders import OrderRequest
+from models.orders import Order, OrderRequest
 from models.settings import Settings
 from models.units import SHARE, to_cash_e6, usd
 from risk.sizing import worst_cost_e6
@@ -93,6 +93,16 @@ def cost_e6(request: OrderRequest, market: Market) -> int:
         return 0
     return worst_cost_e6(
         request.price_e4, request.size_e6, market.fee, request.tif, request.post_only
+    )
+
+
+def open_cost_e6(order: Order, market: Market) -> int:
+    """Return what an order that is open may still cost at worst, in e6; zero for a SELL."""
+    request = order.request
+    if request.side is Side.SELL:
+        return 0
+    return worst_cost_e6(
+        request.price_e4, order.open_e6, market.fee, request.tif, request.post_only
     )
 
 

@@ -1,0 +1,161 @@
+"""The markets a trader knows: their books, their views, whether their data are fresh."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+from engine.book import Ladder
+from engine.orders import OrderManager
+from engine.portfolio import Portfolio
+from engine.spot import SpotHistory
+from engine.view import MarketView
+from engine.window import Window
+from models.events import (
+    BookChange,
+    BookSnapshot,
+    Channel,
+    FeedState,
+    FeedStatus,
+    MarketResolved,
+    SpotSource,
+    SpotTick,
+    TickSizeChange,
+)
+from models.markets import Market
+from models.units import PRICE_ONE, SECOND_NS
+
+
+@dataclass(slots=True)
+class MarketState:
+    """One market while it is traded or waits for its resolution."""
+
+    market: Market
+    view: MarketView
+    window: Window | None = None
+    resolved: MarketResolved | None = None
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when `resolved` is."""
+
+    @property
+    def ladder(self) -> Ladder:
+        return self.view.ladder
+
+    def change(self, market: Market) -> None:
+        """Take a market with a new tick or a strike."""
+        self.market = market
+        self.view.market = market
+
+
+class MarketData:
+    """Books by condition id, spot by asset and source, and how old they may be.
+
+    Only Up's book is kept: Down's is its exact mirror.
+    """
+
+    def __init__(
+        self,
+        orders: OrderManager,
+        portfolio: Portfolio,
+        max_book_age_s: float,
+        max_spot_age_s: float,
+    ) -> None:
+        self.states: dict[str, MarketState] = {}
+        self.strikes: dict[str, int] = {}
+        """Strikes an earlier session knew, by condition id."""
+        self._orders = orders
+        self._portfolio = portfolio
+        self._max_book_ns = round(max_book_age_s * SECOND_NS)
+        self._max_spot_ns = round(max_spot_age_s * SECOND_NS)
+        self._spot: dict[tuple[str, SpotSource], SpotHistory] = {}
+        self._spot_recv_ns: dict[str, int] = {}
+        self._channels: dict[Channel, FeedState] = {}
+
+    # --- knowing --------------------------------------------------------------------------------
+
+    def state(self, market: Market) -> tuple[MarketState, bool]:
+        """Return the market's state and whether it is new."""
+        known = self.states.get(market.condition_id)
+        if known is not None:
+            if known.market.strike_e8 is None and market.strike_e8 is not None:
+                known.change(replace(known.market, strike_e8=market.strike_e8))
+            return known, False
+        if market.strike_e8 is None:
+            market = replace(market, strike_e8=self.strikes.get(market.condition_id))
+        ladder = Ladder()
+        asset = market.asset
+
+        def fresh(now_ns: int) -> bool:
+            return self.fresh(ladder, asset, now_ns)
+
+        spot = self.history(asset, SpotSource.CHAINLINK)
+        view = MarketView(market, ladder, spot, self._orders, self._portfolio, fresh)
+        state = self.states[market.condition_id] = MarketState(market, view)
+        return state, True
+
+    def history(self, asset: str, source: SpotSource) -> SpotHistory:
+        return self._spot.setdefault((asset, source), SpotHistory())
+
+    def histories(self, source: SpotSource) -> dict[str, SpotHistory]:
+        """Return the histories of one source by asset."""
+        return {asset: rows for (asset, kind), rows in self._spot.items() if kind is source}
+
+    def fresh(self, ladder: Ladder, asset: str, now_ns: int) -> bool:
+        """Whether a book and its spot price are young enough to act on."""
+        down = (FeedState.DOWN, FeedState.STALE)
+        if self._channels.get(Channel.MARKET) in down or self._channels.get(Channel.SPOT) in down:
+            return False
+        if not ladder.ready or ladder.crossed or now_ns - ladder.recv_ns > self._max_book_ns:
+            return False
+        return now_ns - self._spot_recv_ns.get(asset, 0) <= self._max_spot_ns
+
+    def marks_e4(self) -> dict[str, int]:
+        """What each held token could be sold for: its best bid, where there is one."""
+        marks: dict[str, int] = {}
+        for state in self.states.values():
+            bid, ask = state.ladder.bid_e4, state.ladder.ask_e4
+            if bid is not None:
+                marks[state.market.up_token] = bid
+            if ask is not None:
+                marks[state.market.down_token] = PRICE_ONE - ask
+        return marks
+
+    # --- hearing --------------------------------------------------------------------------------
+
+    def book(self, event: BookSnapshot | BookChange) -> None:
+        state = self.states.get(event.condition_id)
+        if state is None or event.token_id != state.market.up_token:
+            return
+        state.view.ladder.apply(event)
+        if state.window is not None:
+            state.window.touch()
+
+    def tick_size(self, event: TickSizeChange) -> None:
+        state = self.states.get(event.condition_id)
+        if state is not None and state.market.tick_e4 != event.tick_e4:
+            state.change(replace(state.market, tick_e4=event.tick_e4))
+            if state.window is not None:
+                state.window.touch()
+
+    def spot(self, event: SpotTick) -> None:
+        self.history(event.asset, event.source).append(event.ts_ns, event.price_e8)
+        if event.source is not SpotSource.CHAINLINK:
+            return
+        self._spot_recv_ns[event.asset] = event.recv_ns
+        for state in self.states.values():
+            if state.window is not None and state.market.asset == event.asset:
+                state.window.touch()
+
+    def resolved(self, event: MarketResolved) -> None:
+        state = self.states.get(event.condition_id)
+        if state is not None and state.resolved is None:
+            state.resolved = event
+            state.settled.set()
+
+    def status(self, event: FeedStatus) -> None:
+        """Note a channel's state. After a lost connection books wait for a new snapshot."""
+        self._channels[event.channel] = event.state
+        if event.channel is Channel.MARKET and event.state is FeedState.DOWN:
+            for state in self.states.values():
+                state.ladder.clear()
+        for state in self.states.values():
+            if state.window is not None:
+                state.window.touch()
