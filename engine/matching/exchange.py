@@ -1,0 +1,515 @@
+"""The exchange: orders in, events out. A thin face over compiled loops."""
+
+import heapq
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from engine.matching import refusals
+from engine.matching.kernels import layout as at
+from engine.matching.kernels import orders as kernels
+from engine.matching.ledger import HOUSE, Ledger
+from engine.matching.market import TIFS, Entry, MarketState
+from engine.matching.report import Reporter, cancelled, end
+from engine.matching.types import (
+    CancelReason,
+    CancelRefused,
+    CoreEvent,
+    CoreOrder,
+    ExchangeConfig,
+    OrderRefused,
+    OrderStatus,
+    Placed,
+    Redeemed,
+    Released,
+    Resolved,
+    TickChanged,
+)
+from models.errors import BadValue
+from models.markets import Outcome, Side
+from models.orders import OrderState, TimeInForce
+from models.units import PRICE_ONE, SECOND_NS
+
+__all__ = ["HOUSE", "Exchange"]
+
+_NEVER = 2**63 - 1
+_STATES = {
+    at.RESTS: OrderState.LIVE,
+    at.FILLED: OrderState.FILLED,
+    at.DROPPED: OrderState.CANCELLED,
+}
+_UNRELEASABLE = {
+    at.NO_BALANCE: CancelReason.BALANCE,
+    at.FOK_UNFILLED: CancelReason.FOK_KILLED,
+    at.FAK_UNMATCHED: CancelReason.FAK_KILLED,
+}
+
+Levels = list[tuple[int, int]]
+"""(price_e4, size_e6), best first."""
+
+
+class Exchange(Ledger):
+    """An exchange for binary markets: price-time priority, exact money, no clock of its own.
+
+    Every call that may trade takes the time, and time only moves through these calls: what became
+    due since the last one (expiries, taker delays) is done first and its events come first. A
+    call that raises has changed nothing else; such due events then come with the next call.
+
+    Not thread-safe; the result depends on nothing but the calls made.
+    """
+
+    def __init__(self, config: ExchangeConfig | None = None) -> None:
+        super().__init__(config)
+        self._timers: list[tuple[int, int, str]] = []
+        self._timer_count = 0
+        self._next_ns = _NEVER
+        self._pending: list[CoreEvent] = []
+        self._report = Reporter(self._names)
+        self._out = np.zeros((1024, at.OUT_FIELDS), np.int64)
+        self._want = np.zeros((2, PRICE_ONE + 1), np.int64)
+
+    # --- orders -------------------------------------------------------------------------------
+
+    def submit(self, order: CoreOrder, now_ns: int) -> list[CoreEvent]:
+        """Enter an order: `Placed` comes first, then trades, levels and what else follows.
+
+        Raises
+        ------
+        OrderRefused
+            With the venue's text. Nothing changed.
+        """
+        events = self.advance(now_ns) if self._next_ns <= now_ns or self._pending else []
+        try:
+            self._submit(order, now_ns, events)
+        except OrderRefused:
+            self._pending = events
+            raise
+        return events
+
+    def cancel(self, order_id: str, now_ns: int) -> list[CoreEvent]:
+        """Cancel a resting order.
+
+        Raises
+        ------
+        CancelRefused
+            It does not rest: unknown, ended, or in its taker delay.
+        """
+        events = self.advance(now_ns)
+        entry = self._entries.get(order_id)
+        if entry is None or not entry.row:
+            self._pending = events
+            raise CancelRefused(_why_not(entry))
+        self._cancel(entry, CancelReason.USER, events)
+        return events
+
+    def cancel_account(
+        self,
+        account: str,
+        now_ns: int,
+        condition_id: str | None = None,
+        token_id: str | None = None,
+    ) -> list[CoreEvent]:
+        """Cancel an account's resting orders, of one market or token if given; oldest first.
+
+        Orders in their taker delay stay.
+        """
+        events = self.advance(now_ns)
+        for entry in list(self._open[self._account(account)].values()):
+            order = entry.order
+            if not entry.row or (condition_id is not None and order.condition_id != condition_id):
+                continue
+            if token_id is None or order.token_id == token_id:
+                self._cancel(entry, CancelReason.USER, events)
+        return events
+
+    def advance(self, now_ns: int) -> list[CoreEvent]:
+        """Do what became due: release delayed orders, end expired ones, oldest first."""
+        events, self._pending = self._pending, []
+        while self._next_ns <= now_ns:
+            when_ns, _, order_id = heapq.heappop(self._timers)
+            self._next_ns = self._timers[0][0] if self._timers else _NEVER
+            entry = self._entries.get(order_id)
+            if entry is None or entry.state.terminal:
+                continue
+            if entry.state is OrderState.DELAYED:
+                self._release(entry, when_ns, events)
+            elif entry.row:
+                self._cancel(entry, CancelReason.EXPIRED, events)
+        return events
+
+    def next_due_ns(self) -> int | None:
+        """When `advance` has something to do next, None when nothing is waiting."""
+        return None if self._next_ns == _NEVER else self._next_ns
+
+    # --- liquidity ----------------------------------------------------------------------------
+
+    def impose(
+        self,
+        condition_id: str,
+        account: str,
+        bids: Sequence[tuple[int, int]],
+        asks: Sequence[tuple[int, int]],
+        now_ns: int,
+    ) -> list[CoreEvent]:
+        """Make an unlimited account's resting size at each of Up's levels equal the target.
+
+        Levels are (price_e4, size_e6) in any order; levels not named go to zero. What is too
+        much leaves from the back of the account's own orders, what is missing is added at the
+        back of the level; the rest keeps its place. What crosses somebody's resting order trades
+        with it. The orders are nameless: they show in trades and levels only.
+
+        Raises
+        ------
+        BadValue
+            Bids and asks cross each other, a level is off the grid or named twice, or the account
+            is limited.
+        """
+        state = self._state(condition_id)
+        number = self._unlimited(account)
+        targets = _targets(state, bids, asks)
+        events = self.advance(now_ns)
+        if state.winner is not None:
+            return events
+        self._make_room(state, len(targets))
+        rows = state.call(kernels.impose, self._accounts, self._out, number, targets, self._want)
+        self._tell(state, 1, rows, number, now_ns, CancelReason.USER, events)
+        return events
+
+    def take(
+        self,
+        condition_id: str,
+        account: str,
+        token_id: str,
+        side: Side,
+        price_e4: int,
+        size_e6: int,
+        now_ns: int,
+    ) -> list[CoreEvent]:
+        """Let an unlimited account trade what it can up to a limit, with a nameless order.
+
+        Nothing rests, minimum and taker delay do not apply, and finding nothing is no error: a
+        recorded public trade played back.
+        """
+        state = self._state(condition_id)
+        number = self._unlimited(account)
+        kind = state.kinds.get((token_id, side))
+        if kind is None or not 0 < price_e4 < PRICE_ONE or not 0 < size_e6 <= at.MAX_SIZE:
+            raise BadValue(
+                f"taker in {state.market.slug}: token {token_id}, price {price_e4} e4, "
+                f"size {size_e6} e6 cannot trade there"
+            )
+        events = self.advance(now_ns)
+        if state.winner is not None:
+            return events
+        self._make_room(state, 1)
+        rows = state.call(
+            kernels.submit, self._accounts, self._out,
+            number, kind, price_e4, size_e6, size_e6, at.GTC, at.RELEASED | at.TAKE_ONLY,
+        )  # fmt: skip
+        self._tell(state, 1, rows, number, now_ns, CancelReason.USER, events, kind)
+        return events
+
+    # --- markets ------------------------------------------------------------------------------
+
+    def set_tick(self, condition_id: str, tick_e4: int) -> list[CoreEvent]:
+        """Change a market's tick by hand; resting orders stay."""
+        state = self._state(condition_id)
+        if tick_e4 not in refusals.AMOUNT_DECIMALS:
+            raise BadValue(f"tick_e4 {tick_e4} is none of {list(refusals.AMOUNT_DECIMALS)}")
+        old = state.tick_e4
+        if old == tick_e4:
+            return []
+        state.head[at.TICK] = tick_e4
+        return [TickChanged(condition_id, old, tick_e4)]
+
+    def resolve(self, condition_id: str, winner: Outcome, now_ns: int) -> list[CoreEvent]:
+        """Settle a market: every order is cancelled, each winning share becomes 1 pUSD.
+
+        Raises `BadValue` when it is resolved already.
+        """
+        state = self._state(condition_id)
+        if state.winner is not None:
+            raise BadValue(f"market {state.market.slug} is resolved already: {state.winner}")
+        events = self.advance(now_ns)
+        for entry in list(state.delayed.values()):
+            self._unhold(state, entry)
+            self._end(entry, CancelReason.RESOLVED, events)
+        self._make_room(state, 0)
+        rows = state.call(kernels.drain, self._accounts, self._out)
+        self._tell(state, 0, rows, 0, now_ns, CancelReason.RESOLVED, events)
+        state.winner = winner
+        events.append(Resolved(condition_id, winner))
+        self._redeem(state, winner, events)
+        return events
+
+    def adjust(self, account: str, token_id: str, cash_e6: int = 0, shares_e6: int = 0) -> None:
+        """Correct an account against the exchange's own, as when a fill is reverted on chain.
+
+        The account may end below zero; its newest orders that it can no longer cover are then
+        cancelled, and their events come with the next call. In a resolved market shares are
+        corrected as the cash they became.
+        """
+        state, number = self._of_token(token_id), self._account(account)
+        token = state.token_index(token_id)
+        if state.winner is not None:
+            cash_e6 += shares_e6 if state.market.outcome(token_id) is state.winner else 0
+            shares_e6 = 0
+        self._accounts[number, at.CASH] += cash_e6
+        self._accounts[0, at.CASH] -= cash_e6
+        state.held[number, token] += shares_e6
+        state.held[0, token] -= shares_e6
+        if not self._accounts[number, at.UNLIMITED]:
+            self._cancel_uncovered(number, state, token)
+
+    # --- looking ------------------------------------------------------------------------------
+
+    def book(self, condition_id: str, outcome: Outcome) -> tuple[Levels, Levels]:
+        """Bids and asks of a token, (price_e4, size_e6), best first."""
+        state = self._state(condition_id)
+        bids, asks = self._depth(state, at.BID), self._depth(state, at.ASK)
+        if outcome is Outcome.UP:
+            return bids, asks
+        return (
+            [(PRICE_ONE - price, size) for price, size in asks],
+            [(PRICE_ONE - price, size) for price, size in bids],
+        )
+
+    def best(self, condition_id: str) -> tuple[int | None, int | None]:
+        """Up's best bid and ask in e4, None where a side is empty."""
+        head = self._state(condition_id).head
+        bid, ask = int(head[at.BEST_BID]), int(head[at.BEST_ASK])
+        return bid or None, ask if ask < PRICE_ONE else None
+
+    def order(self, order_id: str) -> OrderStatus | None:
+        """An order by its id, ended ones too until their market is removed."""
+        entry = self._entries.get(order_id)
+        return None if entry is None else _status(entry)
+
+    def open_orders(self, account: str) -> list[OrderStatus]:
+        """Resting and delayed orders of an account, oldest first."""
+        return [_status(entry) for entry in self._open[self._account(account)].values()]
+
+    # --- how ----------------------------------------------------------------------------------
+
+    def _submit(self, order: CoreOrder, now_ns: int, events: list[CoreEvent]) -> None:
+        state = self._states.get(order.condition_id)
+        if state is None or state.winner is not None:
+            raise OrderRefused("closed", refusals.NO_BOOK)
+        kind = state.kinds.get((order.token_id, order.side))
+        if kind is None:
+            raise OrderRefused("other", refusals.UNKNOWN_ASSET)
+        if order.order_id in self._entries:
+            raise refusals.duplicated(order.order_id)
+        account = self._index.get(order.account)
+        if account is None:
+            raise OrderRefused("balance", refusals.NO_BALANCE)
+        if order.expires_s or order.tif is TimeInForce.GTD:
+            self._check_expiry(order, now_ns)
+        buys = order.side is Side.BUY
+        rows = self._enter(
+            state, account, kind, order,
+            order.maker_amount_e6 if buys else order.taker_amount_e6,
+            at.POST_ONLY if order.post_only else 0,
+        )  # fmt: skip
+        if rows < 0:
+            raise refusals.refused(
+                rows, order, state.tick_e4, state.market.min_size_e6,
+                self.config.min_market_buy_e6,
+            )  # fmt: skip
+        entry = Entry(order, account, kind)
+        self._entries[order.order_id] = entry
+        self._open[account][order.order_id] = entry
+        done = self._out[0].tolist()
+        if done[1] == at.HELD:
+            entry.state = OrderState.DELAYED
+            entry.held_e6 = done[4]
+            state.delayed[order.order_id] = entry
+            self._remind(now_ns + state.delay_ns, order.order_id)
+            events.append(Placed(order.condition_id, order, OrderState.DELAYED))
+            return
+        events.append(Placed(order.condition_id, order, _STATES[done[1]]))
+        self._finish(state, entry, done, rows, now_ns, events)
+
+    def _enter(
+        self,
+        state: MarketState,
+        account: int,
+        kind: int,
+        order: CoreOrder,
+        cash_e6: int,
+        flags: int,
+    ) -> int:
+        self._make_room(state, 1)
+        return kernels.submit(
+            state.head, state.levels, state.orders, state.held, self._accounts, self._out,
+            account, kind, order.price_e4, order.size_e6, cash_e6, TIFS[order.tif], flags,
+        )  # fmt: skip
+
+    def _finish(
+        self,
+        state: MarketState,
+        entry: Entry,
+        done: list[int],
+        rows: int,
+        now_ns: int,
+        events: list[CoreEvent],
+    ) -> None:
+        """Tell what an order that met the book did there, and keep its entry."""
+        order, result = entry.order, done[1]
+        self._tell(state, 1, rows, entry, now_ns, CancelReason.USER, events)
+        if result == at.RESTS:
+            entry.row = done[2]
+            state.entries[entry.row] = entry
+            entry.state = OrderState.PARTIAL if entry.filled_e6 else OrderState.LIVE
+            if order.tif is TimeInForce.GTD:
+                death_s = order.expires_s - self.config.gtd_early_s
+                self._remind(death_s * SECOND_NS, order.order_id)
+            return
+        if result == at.FILLED:
+            entry.state = OrderState.FILLED
+            del self._open[entry.account][order.order_id]
+            return
+        immediate = order.tif.immediate
+        self._end(entry, CancelReason.FAK_REST if immediate else CancelReason.SELF_TRADE, events)
+
+    def _release(self, entry: Entry, now_ns: int, events: list[CoreEvent]) -> None:
+        order = entry.order
+        state = self._states[order.condition_id]
+        self._unhold(state, entry)
+        buys = order.side is Side.BUY
+        rows = self._enter(
+            state, entry.account, entry.kind, order,
+            order.maker_amount_e6 if buys else order.taker_amount_e6, at.RELEASED,
+        )  # fmt: skip
+        if rows < 0:
+            events.append(Released(order.condition_id, order, OrderState.CANCELLED))
+            self._end(entry, _UNRELEASABLE[rows], events)
+            return
+        done = self._out[0].tolist()
+        events.append(Released(order.condition_id, order, _STATES[done[1]]))
+        self._finish(state, entry, done, rows, now_ns, events)
+
+    def _unhold(self, state: MarketState, entry: Entry) -> None:
+        del state.delayed[entry.order.order_id]
+        state.call(
+            kernels.release, self._accounts, self._out,
+            entry.account, entry.kind, entry.order.size_e6, entry.held_e6,
+        )  # fmt: skip
+        entry.held_e6 = 0
+
+    def _cancel(self, entry: Entry, reason: CancelReason, events: list[CoreEvent]) -> None:
+        state = self._states[entry.order.condition_id]
+        rows = state.call(kernels.cancel, self._accounts, self._out, entry.row)
+        self._tell(state, 0, rows, entry, 0, reason, events)
+
+    def _end(self, entry: Entry, reason: CancelReason, events: list[CoreEvent]) -> None:
+        end(entry, reason)
+        self._open[entry.account].pop(entry.order.order_id, None)
+        events.append(cancelled(entry, reason, entry.open_e6))
+
+    def _tell(
+        self,
+        state: MarketState,
+        first: int,
+        rows: int,
+        taker: Entry | int,
+        now_ns: int,
+        reason: CancelReason,
+        events: list[CoreEvent],
+        kind: int = 0,
+    ) -> None:
+        """Append the events of the rows just written."""
+        if rows <= first:
+            return
+        ended: list[Entry] = []
+        self._report.read(
+            state, self._out[first:rows].tolist(), taker, kind, now_ns, reason, events, ended
+        )
+        for entry in ended:
+            entry.row = 0
+            del self._open[entry.account][entry.order.order_id]
+
+    def _redeem(self, state: MarketState, winner: Outcome, events: list[CoreEvent]) -> None:
+        won = at.UP if winner is Outcome.UP else at.DOWN
+        market = state.market
+        for number in np.flatnonzero(state.held[:, at.UP] | state.held[:, at.DOWN]):
+            for token, token_id in ((at.UP, market.up_token), (at.DOWN, market.down_token)):
+                size = int(state.held[number, token])
+                if size:
+                    cash = size if token == won else 0
+                    self._accounts[number, at.CASH] += cash
+                    events.append(
+                        Redeemed(market.condition_id, self._names[number], token_id, size, cash)
+                    )
+        state.head[at.COLLATERAL] = 0
+        state.held[:, [at.UP, at.DOWN]] = 0
+
+    def _cancel_uncovered(self, number: int, state: MarketState, token: int) -> None:
+        """Cancel an account's newest orders until what is left is covered again."""
+        for entry in reversed(list(self._open[number].values())):
+            buys = entry.order.side is Side.BUY
+            cash = self._accounts[number, at.CASH] - self._accounts[number, at.CASH_LOCKED]
+            held = state.held[number, token] - state.held[number, at.HELD_LOCKED + token]
+            same = self._states[entry.order.condition_id] is state and entry.kind & 1 == token
+            if entry.row and ((buys and cash < 0) or (not buys and same and held < 0)):
+                self._cancel(entry, CancelReason.BALANCE, self._pending)
+
+    def _depth(self, state: MarketState, side: int) -> Levels:
+        self._make_room(state, 0)
+        rows = state.call(kernels.depth, self._accounts, self._out, side)
+        return [(row[2], row[3]) for row in self._out[:rows].tolist()]
+
+    def _make_room(self, state: MarketState, orders: int) -> None:
+        state.make_room(orders)
+        needed = 3 * state.live + 4 * orders + 16
+        if needed > len(self._out):
+            self._out = np.zeros((2 * needed, at.OUT_FIELDS), np.int64)
+
+    def _remind(self, when_ns: int, order_id: str) -> None:
+        self._timer_count += 1
+        heapq.heappush(self._timers, (when_ns, self._timer_count, order_id))
+        self._next_ns = self._timers[0][0]
+
+    def _check_expiry(self, order: CoreOrder, now_ns: int) -> None:
+        least_ns = now_ns + self.config.min_gtd_s * SECOND_NS
+        gtd = order.tif is TimeInForce.GTD
+        if not gtd or order.expires_s * SECOND_NS < least_ns:
+            raise OrderRefused("other", refusals.BAD_EXPIRATION)
+
+    def _unlimited(self, account: str) -> int:
+        number = self._account(account)
+        if not self._accounts[number, at.UNLIMITED]:
+            raise BadValue(f"account {account!r} is limited; open it with unlimited=True")
+        return number
+
+
+def _targets(state: MarketState, bids: Sequence[Any], asks: Sequence[Any]) -> at.Array:
+    """Rows (side, price, size) for the impose loop. Raises `BadValue` for an impossible book."""
+    rows = [(at.BID, price, size) for price, size in bids]
+    rows += [(at.ASK, price, size) for price, size in asks]
+    slug = state.market.slug
+    if len({row[:2] for row in rows}) < len(rows):
+        raise BadValue(f"book for {slug}: a level is named twice")
+    for _, price, size in rows:
+        if not 0 < price < PRICE_ONE or not 0 <= size <= at.MAX_SIZE:
+            raise BadValue(f"book for {slug}: level {price} e4 x {size} e6 is off the grid")
+    best_bid = max((price for price, size in bids if size), default=0)
+    best_ask = min((price for price, size in asks if size), default=PRICE_ONE)
+    if best_bid >= best_ask:
+        raise BadValue(f"book for {slug}: bid {best_bid} e4 crosses ask {best_ask} e4")
+    return np.array(rows, np.int64).reshape(-1, 3)
+
+
+def _status(entry: Entry) -> OrderStatus:
+    return OrderStatus(
+        entry.order, entry.state, entry.filled_e6, entry.cash_e6, entry.fee_e6, entry.reason
+    )
+
+
+def _why_not(entry: Entry | None) -> str:
+    if entry is None:
+        return refusals.NOT_FOUND
+    if entry.state is OrderState.DELAYED:
+        return refusals.DELAYED
+    return refusals.ALREADY_MATCHED if entry.state is OrderState.FILLED else refusals.NOT_FOUND

@@ -1,0 +1,1 @@
+"""The matching loops, compiled: functions over integer arrays, no objects, no allocation."""

@@ -1,0 +1,205 @@
+"""Reads the rows the compiled loops wrote and tells them as events."""
+
+from collections.abc import Iterator
+
+from engine.matching.kernels import layout as at
+from engine.matching.market import Entry, MarketState
+from engine.matching.types import (
+    Cancelled,
+    CancelReason,
+    CoreEvent,
+    CoreTrade,
+    Leg,
+    LevelChanged,
+    Matched,
+    MatchKind,
+    TickChanged,
+)
+from models.markets import Side
+from models.orders import OrderState, Role
+from models.units import PRICE_ONE
+
+Row = list[int]
+_LEVEL_SIDE = (Side.BUY, Side.SELL)
+
+
+class Reporter:
+    """Turns rows into events and keeps the named orders' state in step.
+
+    Attributes
+    ----------
+    names
+        Accounts' names by index.
+    trades
+        Trades so far; the last trade's number.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        self.trades = 0
+
+    def read(
+        self,
+        state: MarketState,
+        rows: list[Row],
+        taker: Entry | int,
+        taker_kind: int,
+        now_ns: int,
+        reason: CancelReason,
+        events: list[CoreEvent],
+        ended: list[Entry],
+    ) -> None:
+        """Append the events of `rows` to `events` and entries that ended to `ended`.
+
+        `taker` is the order the rows are about, or the account's index of a nameless one.
+        `reason` is why orders were cancelled, unless a row says otherwise.
+        """
+        condition_id = state.market.condition_id
+        walk = iter(rows)
+        if isinstance(taker, Entry):
+            taker_kind = taker.kind
+        for row in walk:
+            what = row[0]
+            if what == at.LEVEL:
+                events.append(LevelChanged(condition_id, _LEVEL_SIDE[row[1]], row[2], row[3]))
+            elif what == at.TRADE:
+                self._trade(state, row, walk, taker, taker_kind, now_ns, events, ended)
+            elif what == at.CANCEL:
+                self._cancel(state, row, reason, events, ended)
+            elif what == at.TIGHTENED:
+                events.append(TickChanged(condition_id, row[1], row[2]))
+
+    def _trade(
+        self,
+        state: MarketState,
+        trade: Row,
+        walk: Iterator[Row],
+        taker: Entry | int,
+        taker_kind: int,
+        now_ns: int,
+        events: list[CoreEvent],
+        ended: list[Entry],
+    ) -> None:
+        _, up_price, size, cash, fee, legs = trade[:6]
+        makers: list[Leg] = []
+        while len(makers) < legs:
+            row = next(walk)
+            if row[0] == at.LEG:
+                makers.append(self._maker(state, row, up_price, taker_kind, ended))
+            else:
+                self._cancel(state, row, CancelReason.SELF_TRADE, events, ended)
+        if not makers:
+            return
+        self.trades += 1
+        kind = makers[0].kind
+        if any(leg.kind is not kind for leg in makers):
+            kind = MatchKind.MIXED
+        leg = self._taker(state, taker, taker_kind, kind, up_price, size, cash, fee)
+        events.append(
+            Matched(
+                state.market.condition_id,
+                CoreTrade(
+                    number=self.trades,
+                    condition_id=state.market.condition_id,
+                    kind=kind,
+                    taker=leg,
+                    makers=tuple(makers),
+                    price_e4=leg.price_e4,
+                    size_e6=size,
+                    fee_e6=fee,
+                    matched_ns=now_ns,
+                ),
+            )
+        )
+
+    def _taker(
+        self,
+        state: MarketState,
+        taker: Entry | int,
+        kind: int,
+        match: MatchKind,
+        up_price: int,
+        size: int,
+        cash: int,
+        fee: int,
+    ) -> Leg:
+        token_id, outcome, side = state.sides[kind]
+        if isinstance(taker, Entry):
+            taker.filled_e6 += size
+            taker.cash_e6 += cash
+            taker.fee_e6 += fee
+            order_id, account = taker.order.order_id, taker.order.account
+            filled, left = taker.filled_e6, taker.open_e6
+        else:
+            account = self.names[taker]
+            order_id = f"{account}/{state.number}/t{self.trades}"
+            filled, left = size, 0
+        return Leg(
+            order_id, account, token_id, outcome, side, Role.TAKER, match,
+            up_price if kind & 1 == at.UP else PRICE_ONE - up_price,
+            size, cash, fee, filled, left,
+        )  # fmt: skip
+
+    def _maker(
+        self, state: MarketState, row: Row, up_price: int, taker_kind: int, ended: list[Entry]
+    ) -> Leg:
+        _, number, seq, account_index, kind, size, cash, left = row
+        token_id, outcome, side = state.sides[kind]
+        entry = state.entries.get(number)
+        if entry is None:
+            account = self.names[account_index]
+            order_id = nameless(account, state.number, seq)
+            filled = size
+        else:
+            order_id, account = entry.order.order_id, entry.order.account
+            entry.filled_e6 += size
+            entry.cash_e6 += cash
+            filled = entry.filled_e6
+            if left == 0:
+                entry.state = OrderState.FILLED
+                del state.entries[number]
+                ended.append(entry)
+            else:
+                entry.state = OrderState.PARTIAL
+        if kind & 1 == taker_kind & 1:
+            match = MatchKind.DIRECT
+        else:
+            match = MatchKind.MINT if side is Side.BUY else MatchKind.MERGE
+        return Leg(
+            order_id, account, token_id, outcome, side, Role.MAKER, match,
+            up_price if kind & 1 == at.UP else PRICE_ONE - up_price,
+            size, cash, 0, filled, left,
+        )  # fmt: skip
+
+    def _cancel(
+        self,
+        state: MarketState,
+        row: Row,
+        reason: CancelReason,
+        events: list[CoreEvent],
+        ended: list[Entry],
+    ) -> None:
+        entry = state.entries.pop(row[1], None)
+        if entry is None:
+            return
+        if row[5] == at.BY_SELF_TRADE:
+            reason = CancelReason.SELF_TRADE
+        end(entry, reason)
+        ended.append(entry)
+        events.append(cancelled(entry, reason, row[4]))
+
+
+def nameless(account: str, market: int, seq: int) -> str:
+    """Name of an order that was never given one (see `Exchange.impose`)."""
+    return f"{account}/{market}/{seq}"
+
+
+def end(entry: Entry, reason: CancelReason) -> None:
+    expired = reason is CancelReason.EXPIRED
+    entry.state = OrderState.EXPIRED if expired else OrderState.CANCELLED
+    entry.reason = reason.value
+
+
+def cancelled(entry: Entry, reason: CancelReason, remaining_e6: int) -> Cancelled:
+    order = entry.order
+    return Cancelled(order.condition_id, order.order_id, order.account, reason, remaining_e6)
