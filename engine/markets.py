@@ -2,13 +2,13 @@
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from engine.book import Ladder
 from engine.orders import OrderManager
 from engine.portfolio import Portfolio
 from engine.spot import SpotHistory
 from engine.view import MarketView
-from engine.window import Window
 from models.events import (
     BookChange,
     BookSnapshot,
@@ -24,13 +24,25 @@ from models.markets import Market
 from models.units import PRICE_ONE, SECOND_NS
 
 
+class Listener(Protocol):
+    """A window that is traded; see `engine.window.Window`."""
+
+    def touch(self) -> None:
+        """Something in view changed."""
+        ...
+
+    def tell(self, hook: str, news: object) -> None:
+        """Call a hook of the strategy soon."""
+        ...
+
+
 @dataclass(slots=True)
 class MarketState:
     """One market while it is traded or waits for its resolution."""
 
     market: Market
     view: MarketView
-    window: Window | None = None
+    window: Listener | None = None
     resolved: MarketResolved | None = None
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when `resolved` is."""
