@@ -1,0 +1,51 @@
+"""The matching core with the one thing a venue needs beyond it: taking orders back."""
+
+from engine.matching import Exchange
+from engine.matching.kernels import layout as at
+from engine.matching.kernels import orders as kernels
+from engine.matching.market import TIFS, Entry
+from engine.matching.types import CoreEvent, CoreOrder
+from models.errors import BadValue
+from models.markets import Side
+
+__all__ = ["VenueExchange"]
+
+
+class VenueExchange(Exchange):
+    """An exchange that can be filled with the open orders of an earlier life."""
+
+    def restore_order(
+        self, order: CoreOrder, filled_e6: int, cash_e6: int, now_ns: int
+    ) -> list[CoreEvent]:
+        """Put a resting order back that had filled `filled_e6` shares for `cash_e6` before.
+
+        It was checked when it was first entered, so minimum size, decimals and taker delay do
+        not apply to what is left of it. Call this in the order in which orders were entered.
+
+        Raises
+        ------
+        BadValue
+            The market is not open, or the account does not cover the order.
+        """
+        state = self._state(order.condition_id)
+        account = self._account(order.account)
+        kind = state.kinds.get((order.token_id, order.side))
+        left = order.size_e6 - filled_e6
+        if kind is None or left <= 0 or state.winner is not None:
+            raise BadValue(f"order {order.order_id} can't rest in {state.market.slug} any more")
+        buys = order.side is Side.BUY
+        cash = order.maker_amount_e6 if buys else order.taker_amount_e6
+        self._make_room(state, 1)
+        rows = kernels.submit(
+            state.head, state.levels, state.orders, state.held, self._accounts, self._out,
+            account, kind, order.price_e4, left, cash, TIFS[order.tif], at.RELEASED,
+        )  # fmt: skip
+        if rows < 0:
+            raise BadValue(f"order {order.order_id} is not covered by {order.account}")
+        entry = Entry(order, account, kind)
+        entry.filled_e6, entry.cash_e6 = filled_e6, cash_e6
+        self._entries[order.order_id] = entry
+        self._open[account][order.order_id] = entry
+        events: list[CoreEvent] = []
+        self._finish(state, entry, self._out[0].tolist(), rows, now_ns, events)
+        return events
