@@ -12,6 +12,8 @@ STEP_E6 = 10_000
 """The venue takes sizes in whole hundredths of a share."""
 MIN_TAKE_E6 = 1 * USD
 """A BUY that crosses must spend at least 1 pUSD at the venue."""
+ROUNDING_STEPS = 8
+"""Steps of size that the rounding of fee and notional can be worth, at the finest price."""
 
 _PPM = 1_000_000
 
@@ -68,7 +70,8 @@ def size_for_budget_e6(
     size = whole_e6(budget_e6 * PRICE_ONE // price_e4)
     cost = worst_cost_e6(price_e4, size, market.fee, tif, post_only)
     if cost > budget_e6:
-        size = whole_e6(size * budget_e6 // cost)
+        # Cost grows in proportion but for rounding; a few steps up, then down to what fits.
+        size = min(size, whole_e6(size * budget_e6 // cost) + ROUNDING_STEPS * STEP_E6)
     while size > 0 and worst_cost_e6(price_e4, size, market.fee, tif, post_only) > budget_e6:
         size -= STEP_E6
     return size if size >= minimum_e6(price_e4, market, Side.BUY, tif) else 0

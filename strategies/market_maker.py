@@ -16,8 +16,8 @@ from risk.sizing import whole_e6
 from strategies.base import Intents, Quote, Strategy, StrategyParams, View
 
 NO_QUOTE = Quote(None, 0, None, 0)
-_EPSILON = 1e-9
-"""Keeps a price that is a whole number of ticks from slipping a tick by rounding error."""
+_SLACK = 0.05
+"""A price this close to a tick, in ticks, counts as on it; no model is exact to less."""
 
 
 class MarketMakerParams(StrategyParams):
@@ -65,10 +65,10 @@ class _Grid:
     tick_e4: int
 
     def down(self, price: float) -> int:
-        return floor(price * PRICE_ONE / self.tick_e4 + _EPSILON) * self.tick_e4
+        return floor(price * PRICE_ONE / self.tick_e4 + _SLACK) * self.tick_e4
 
     def up(self, price: float) -> int:
-        return ceil(price * PRICE_ONE / self.tick_e4 - _EPSILON) * self.tick_e4
+        return ceil(price * PRICE_ONE / self.tick_e4 - _SLACK) * self.tick_e4
 
     def below(self, price_e4: int) -> int:
         """Highest price on the grid below another."""
