@@ -38,12 +38,14 @@ class FeeSchedule:
     """Taker fee ``C * rate * (p * (1 - p)) ** exponent``; makers pay nothing.
 
     ``rate_ppm`` is the rate in millionths (0.07 is 70 000). ``rebate_ppm`` is the makers' share
-    of the collected fee, in millionths.
+    of the collected fee, in millionths. ``of_notional`` multiplies the fee by the price once more,
+    as the venue's first schedule did (January to March 2026); today's never does.
     """
 
     rate_ppm: int = 0
     exponent: int = 1
     rebate_ppm: int = 0
+    of_notional: bool = False
 
     @property
     def free(self) -> bool:
@@ -101,6 +103,9 @@ def taker_fee_e6(price_e4: int, size_e6: int, fee: FeeSchedule) -> int:
     variance = int((price_e4 * (PRICE_ONE - price_e4)) ** fee.exponent)
     numerator = size_e6 * fee.rate_ppm * variance
     denominator = int(1_000_000 * PRICE_ONE ** (2 * fee.exponent) * 10)
+    if fee.of_notional:
+        numerator *= price_e4
+        denominator *= PRICE_ONE
     return (numerator + denominator // 2) // denominator * 10
 
 

@@ -106,6 +106,7 @@ class MarketState:
         head[at.TIGHTEN_TO] = config.tighten_to_e4
         head[at.RATE_PPM] = fee.rate_ppm
         head[at.EXPONENT] = fee.exponent
+        head[at.OF_NOTIONAL] = fee.of_notional
         head[at.FEE_ROUNDING] = config.fee_rounding
         head[at.SELF_TRADE] = config.self_trade
         head[at.DELAYED] = self.delay_ns > 0

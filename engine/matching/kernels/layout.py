@@ -54,6 +54,7 @@ HELD_FIELDS = 8
     TIGHTEN_TO,
     RATE_PPM,
     EXPONENT,
+    OF_NOTIONAL,
     FEE_ROUNDING,
     SELF_TRADE,
     DELAYED,
@@ -61,7 +62,7 @@ HELD_FIELDS = 8
     FEES,
     ROUNDING,
     REBATE_TOTAL,
-) = range(21)
+) = range(22)
 BITS = 32
 WORDS = 320
 HEAD_FIELDS = BITS + 2 * WORDS

@@ -20,6 +20,7 @@ from engine.matching.kernels.layout import (
     NEXT,
     ONE,
     OPEN,
+    PRICE,
     SELF_TRADE,
     SEQ,
     SIZE,
@@ -96,7 +97,7 @@ def probe(
             paid = notional(own_price(kind, price), traded)
             filled += traded
             cash += paid
-            fee += fee_of(book, price, traded)
+            fee += fee_of(book, own_price(kind, price), traded)
             if budget >= 0:
                 budget -= paid
         if there >= want:
@@ -144,7 +145,7 @@ def _fill_maker(book: Book, row: int, taker_kind: int, size: int, n: int) -> int
     out[n, 4] = kind
     out[n, 5] = size
     back(book, taker_kind, kind, size)
-    out[n, 6] = settle_maker(book, row, size)
+    out[n, 6] = settle_maker(book, row, size, own_price(taker_kind, orders[row, PRICE]))
     out[n, 7] = orders[row, OPEN]
     if orders[row, OPEN] == 0:
         remove(book, row)
@@ -155,7 +156,7 @@ def _fill_maker(book: Book, row: int, taker_kind: int, size: int, n: int) -> int
 def _fill_taker(book: Book, account: int, kind: int, price: int, size: int) -> tuple[int, int]:
     """Book the taker's part of a trade; return its cash and its fee."""
     cash = notional(own_price(kind, price), size)
-    fee = fee_of(book, price, size)
+    fee = fee_of(book, own_price(kind, price), size)
     if not buys(kind):
         fee = min(fee, cash)
     move(book, account, kind, size, cash)

@@ -19,6 +19,7 @@ from engine.matching.kernels.layout import (
     HELD_LOCKED,
     KIND,
     LOCKED,
+    OF_NOTIONAL,
     ONE,
     OPEN,
     PRICE,
@@ -70,39 +71,57 @@ def _times(a: int, b: int, c: int, d: int, factor: int) -> tuple[int, int, int, 
 
 
 @compiled
-def taker_fee(price: int, size: int, rate_ppm: int, exponent: int, mode: int) -> int:
-    """Fee in e6: ``size * rate * (p * (1 - p)) ** exponent`` rounded to 5 decimals.
+def taker_fee(
+    price: int, size: int, rate_ppm: int, exponent: int, of_notional: int, mode: int
+) -> int:
+    """Fee in e6 at the taker's own price: `models.markets.FeeSchedule`, rounded to 5 decimals.
 
-    Exact for exponents 1 and 2: products are carried in digits of base 1e9, so that dividing by
-    the power of ten ``10 ** (7 + 8 * exponent)`` is dropping digits.
+    Exact for exponents 1 and 2: the product is carried in digits of base 1e9, so that dividing
+    it by a power of ten (15, 19, 23 or 27 zeros) is dropping digits.
     """
     if rate_ppm == 0:
         return 0
     variance = price * (ONE - price)
     a, b, c, d = _times(size % _LIMB, size // _LIMB, 0, 0, rate_ppm)
     a, b, c, d = _times(a, b, c, d, variance)
-    if exponent == 1:  # divide by 1e15; d is zero
-        high = c * _LIMB + b
-        whole, rest, half = high // 1_000_000, high % 1_000_000, 500_000
-    else:  # divide by 1e23
+    zeros = 15
+    if exponent == 2:
         a, b, c, d = _times(a, b, c, d, variance)
-        high = d * _LIMB + c
-        whole, rest, half = high // 100_000, high % 100_000 * _LIMB + b, 50_000 * _LIMB
-    tie = rest == half and a == 0
+        zeros += 8
+    if of_notional:
+        a, b, c, d = _times(a, b, c, d, price)
+        zeros += 4
+    if zeros == 15:
+        whole, rest, half, low = _split(c, b, 1_000_000, a > 0)
+    elif zeros == 19:
+        whole, rest, half, low = _split(d, c, 10, a > 0 or b > 0)
+    elif zeros == 23:
+        whole, rest, half, low = _split(d, c, 100_000, a > 0 or b > 0)
+    else:
+        whole, rest, half, low = d, c, _LIMB // 2, a > 0 or b > 0
     if mode == HALF_UP:
         up = rest >= half
     elif mode == HALF_EVEN:
-        up = rest >= half and not (tie and whole % 2 == 0)
+        up = rest > half or (rest == half and (low or whole % 2 == 1))
     else:
-        up = mode == ROUND_UP and (rest > 0 or a > 0)
+        up = mode == ROUND_UP and (rest > 0 or low)
     return (whole + (1 if up else 0)) * 10
 
 
 @compiled
+def _split(high: int, next_: int, unit: int, low: bool) -> tuple[int, int, int, bool]:
+    """Divide the two upper digits by `unit`: quotient, rest, half of the unit, and `low`."""
+    value = high * _LIMB + next_
+    return value // unit, value % unit, unit // 2, low
+
+
+@compiled
 def fee_of(book: Book, price: int, size: int) -> int:
-    """Taker fee of this market."""
+    """Taker fee of this market; `price` in the taker's own token."""
     head = book.head
-    return taker_fee(price, size, head[RATE_PPM], head[EXPONENT], head[FEE_ROUNDING])
+    return taker_fee(
+        price, size, head[RATE_PPM], head[EXPONENT], head[OF_NOTIONAL], head[FEE_ROUNDING]
+    )
 
 
 @compiled
@@ -171,8 +190,11 @@ def back(book: Book, taker_kind: int, maker_kind: int, size: int) -> None:
 
 
 @compiled
-def settle_maker(book: Book, row: int, size: int) -> int:
-    """Book a resting order's part of a trade at its own price and return its cash."""
+def settle_maker(book: Book, row: int, size: int, fee_price: int) -> int:
+    """Book a resting order's part of a trade at its own price and return its cash.
+
+    `fee_price` is the taker's own: the maker's rebate goes by the fee its fill makes the taker pay.
+    """
     order = book.orders[row]
     account, kind = order[ACCOUNT], order[KIND]
     cash = notional(own_price(kind, order[PRICE]), size)
@@ -186,7 +208,7 @@ def settle_maker(book: Book, row: int, size: int) -> int:
     order[OPEN] -= size
     move(book, account, kind, size, cash)
     if book.head[RATE_PPM] > 0:
-        weight = fee_of(book, order[PRICE], size)
+        weight = fee_of(book, fee_price, size)
         book.held[account, REBATE_WEIGHT] += weight
         book.head[REBATE_TOTAL] += weight
     return cash

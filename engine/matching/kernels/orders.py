@@ -200,6 +200,8 @@ def submit_to(
     if refusal:
         return refusal
     if waits:
+        if book.accounts[account, UNLIMITED]:
+            need = 0
         hold(book, account, kind, size, need)
         book.out[0, 0], book.out[0, 1], book.out[0, 2] = DONE, HELD, 0
         book.out[0, 3], book.out[0, 4], book.out[0, 5] = 0, need, 0
