@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 import psycopg
 from psycopg import sql
 
-from models.errors import BadValue, ConfigError, FloorError, NotReady
+from models.errors import ConfigError, FloorError, NotReady
 from models.settings import Settings
 from store.embedded import USER
 from store.passwords import passwords
@@ -37,22 +37,15 @@ def urls(settings: Settings) -> Urls:
     """Return the addresses the settings mean; creates the embedded servers' secrets if missing.
 
     With ``DATABASE_URL`` set, Prefect's database is `prefect` on the same server.
-
-    Raises
-    ------
-    BadValue
-        ``DATABASE_URL`` is no ``postgresql://`` address that names a database, or
-        ``REDIS_URL`` no ``redis://`` one. The message does not show it.
     """
     if settings.database_url is not None:
-        database = _postgres_url(settings.database_url.get_secret_value())
+        given = urlsplit(settings.database_url.get_secret_value())
+        database = given._replace(scheme="postgresql").geturl()
     else:
         secret = passwords(settings.floor_home).postgres
         database = f"postgresql://{USER}:{secret}@127.0.0.1:{settings.postgres_port}/{DATABASE}"
     if settings.redis_url is not None:
         redis = settings.redis_url.get_secret_value()
-        if urlsplit(redis).scheme not in ("redis", "rediss", "unix"):
-            raise BadValue("REDIS_URL must look like redis://user:password@host:6379/0")
     else:
         secret = passwords(settings.floor_home).redis
         redis = f"redis://:{secret}@127.0.0.1:{settings.redis_port}/0"
@@ -90,14 +83,6 @@ def ensure_databases(addresses: Urls) -> None:
             _create(addresses.admin, urlsplit(url).path.lstrip("/"))
     with _connected(prefect) as connection:
         connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
-
-
-def _postgres_url(text: str) -> str:
-    parts = urlsplit(text)
-    scheme = parts.scheme.partition("+")[0]
-    if scheme not in ("postgresql", "postgres") or not parts.path.strip("/"):
-        raise BadValue("DATABASE_URL must look like postgresql://user:password@host:5432/floor")
-    return parts._replace(scheme="postgresql").geturl()
 
 
 def _exists(url: str) -> bool:
