@@ -3,6 +3,7 @@
 import errno
 import socket
 from collections.abc import Iterable
+from typing import Any
 
 import psutil
 
@@ -55,8 +56,8 @@ def holder(port: int) -> str:
     except psutil.AccessDenied:
         connections = []
     for connection in connections:
-        listens = connection.status == psutil.CONN_LISTEN and bool(connection.laddr)
-        if listens and connection.laddr[1] == port:
+        local: tuple[Any, ...] = connection.laddr
+        if connection.status == psutil.CONN_LISTEN and local and local[1] == port:
             if connection.pid is None:
                 break
             try:

@@ -1,0 +1,268 @@
+"""Starting and stopping the whole floor on this machine."""
+
+import fcntl
+import os
+import secrets
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from console.drain import wind_down
+from console.environment import INSTANCE, SUPERVISED_HOME, child_environment, prefect_ui_url
+from console.launch import die_with_parent
+from console.leftovers import end, leftovers
+from console.ports import check_ports
+from console.processes import Program, wanted_programs
+from console.records import (
+    FloorRecord,
+    Identity,
+    LaunchRecord,
+    forget,
+    read_floor,
+    read_launch,
+    run_folder,
+    write_floor,
+)
+from console.supervisor import Supervisor, render, socket_path, spawn
+from console.waits import is_ready
+from models.errors import FloorError, NotReady
+from models.settings import Settings
+from tasks.agent_files import load_agents
+
+START_SECONDS = 240.0
+STOP_SECONDS = 60.0
+GIVE_UP_STARTS = 4
+"""A program that was started this often before it served will not serve."""
+POLL_S = 0.25
+
+Say = Callable[[str], None]
+
+
+class Interrupted(FloorError):
+    """Somebody asked to stop while the floor was starting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far starting has come."""
+
+    program: Program
+    state: str
+    """``ready``, or what it does or waits for."""
+    seconds: float
+
+
+def running(home: Path) -> FloorRecord | None:
+    """Return the floor that runs at `home`, None when there is none."""
+    record = read_floor(home)
+    return record if record is not None and record.identity.process() is not None else None
+
+
+def start(
+    settings: Settings,
+    *,
+    foreground: bool,
+    tell: Callable[[Progress], None],
+    stopped: Callable[[], bool] = lambda: False,
+) -> FloorRecord:
+    """Start everything and return once all of it is ready.
+
+    Parameters
+    ----------
+    foreground
+        The floor ends with this process, however that ends.
+    tell
+        Is called for every program whenever its state changes.
+    stopped
+        Asked often; True gives up and stops what was started.
+
+    Raises
+    ------
+    FloorError
+        The floor is up already, a setting, agent file or port is wrong, or a program does not
+        come up. Nothing that was started is left running.
+    """
+    home = settings.floor_home
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _one_at_a_time(home):
+        refuse_second(settings)
+        load_agents()
+        end(leftovers(home))
+        forget(home)
+        programs = wanted_programs(settings)
+        check_ports(settings, programs)
+        try:
+            record = _spawn(settings, programs, foreground)
+            _wait_until_ready(settings, programs, record, tell, stopped)
+        except BaseException:
+            _end_all(home)
+            raise
+        return record
+
+
+def stop(settings: Settings, say: Say, *, drain: bool = True) -> bool:
+    """Wind the sessions down, then stop everything; False when nothing ran.
+
+    Parameters
+    ----------
+    drain
+        Give running sessions time to cancel their orders first.
+    """
+    home = settings.floor_home
+    if not home.is_dir():
+        return False
+    with _one_at_a_time(home):
+        record = running(home)
+        if record is None and not leftovers(home):
+            forget(home)
+            return False
+        if drain and record is not None:
+            wind_down(settings, say)
+        say("stopping all processes")
+        _end_all(home)
+        return True
+
+
+def refuse_second(settings: Settings) -> None:
+    """Raise `FloorError` saying where the floor is, if it is up."""
+    record = running(settings.floor_home)
+    if record is None:
+        return
+    minutes = (time.time() - record.started_at) / 60
+    kind = "in another terminal" if record.foreground else "in the background"
+    raise FloorError(
+        f"the floor is already up {kind} (pid {record.pid}, for {minutes:.0f} min): Prefect UI "
+        f"{prefect_ui_url(settings)}; `floor status` shows it, `floor down` stops it"
+    )
+
+
+def _spawn(settings: Settings, programs: list[Program], foreground: bool) -> FloorRecord:
+    home = settings.floor_home
+    for folder in (home / "logs", run_folder(home), home / "prefect"):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    instance = secrets.token_hex(8)
+    configuration = home / "supervisord.conf"
+    configuration.write_text(render(settings, programs, instance), encoding="utf-8")
+    socket_path(home).unlink(missing_ok=True)
+    environment = child_environment(settings)
+    environment |= {INSTANCE: instance, SUPERVISED_HOME: str(home)}
+    process = spawn(
+        configuration,
+        home / "logs" / "supervisord.out",
+        environment,
+        (lambda: die_with_parent(signal.SIGTERM)) if foreground else None,
+    )
+    identity = Identity.of(process.pid)
+    record = FloorRecord(
+        identity.pid, identity.created, instance, str(socket_path(home)), foreground
+    )
+    write_floor(home, record)
+    return record
+
+
+def _wait_until_ready(
+    settings: Settings,
+    programs: list[Program],
+    record: FloorRecord,
+    tell: Callable[[Progress], None],
+    stopped: Callable[[], bool],
+) -> None:
+    began = time.monotonic()
+    waiting = {program.name: Progress(program, "", 0.0) for program in programs}
+    while waiting:
+        for name, last in list(waiting.items()):
+            if stopped():
+                raise Interrupted("stopped while starting")
+            state = _look(settings, last.program, record)
+            if state != last.state:
+                seconds = time.monotonic() - began
+                waiting[name] = replace(last, state=state, seconds=seconds)
+                tell(waiting[name])
+            if state == "ready":
+                del waiting[name]
+        if time.monotonic() - began > START_SECONDS:
+            names = ", ".join(waiting)
+            raise FloorError(f"not ready after {START_SECONDS:.0f} s: {names}; see `floor logs`")
+        time.sleep(POLL_S)
+
+
+def _look(settings: Settings, program: Program, record: FloorRecord) -> str:
+    """Return the state of `program` in words. Raises `FloorError` where it will not come up."""
+    home = settings.floor_home
+    if record.identity.process() is None:
+        raise FloorError(f"supervisord ended: {last_words(home / 'logs' / 'supervisord.out')}")
+    launch = read_launch(home, program.name)
+    if launch is None or launch.instance != record.instance:
+        return "starts"
+    if launch.state == "failed":
+        raise FloorError(f"{program.about}: {launch.note}")
+    if len(launch.starts) >= GIVE_UP_STARTS:
+        words = last_words(home / "logs" / f"{program.name}.log")
+        raise FloorError(f"{program.about} keeps ending: {words}; see `floor logs {program.name}`")
+    # A program that answers could be a stranger's unless ours has reached its port.
+    begun = launch.state in ("running", "done")
+    if begun and is_ready(program, settings, record.instance):
+        return "ready"
+    return _words(launch, program)
+
+
+def _words(launch: LaunchRecord, program: Program) -> str:
+    if launch.state == "waiting":
+        return launch.note or "starts"
+    return "works" if program.step else "starts"
+
+
+def _end_all(home: Path) -> None:
+    """Stop everything of the floor at `home`, in order where supervisord still can."""
+    record = running(home)
+    if record is not None:
+        process = record.identity.process()
+        try:
+            Supervisor(record.socket).shutdown()
+        except NotReady:
+            if process is not None:
+                process.terminate()
+        _wait_for_end(record.identity)
+    end(leftovers(home))
+    forget(home)
+
+
+def _wait_for_end(identity: Identity) -> None:
+    deadline = time.monotonic() + STOP_SECONDS
+    while identity.process() is not None and time.monotonic() < deadline:
+        _reap(identity.pid)
+        time.sleep(0.05)
+
+
+def _reap(pid: int) -> None:
+    """Collect our child's exit, if it is our child."""
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return
+
+
+def last_words(log: Path, lines: int = 1) -> str:
+    """Return the last lines of a log that say something."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")[-4000:]
+    except OSError:
+        return "it left no log"
+    said = [line.strip() for line in text.splitlines() if line.strip()]
+    return " | ".join(said[-lines:]) or "it said nothing"
+
+
+@contextmanager
+def _one_at_a_time(home: Path) -> Iterator[None]:
+    """Hold the lock under which the floor is started and stopped."""
+    with (home / "floor.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise FloorError(
+                "another command is starting or stopping this floor; wait for it"
+            ) from None
+        yield

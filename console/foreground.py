@@ -1,0 +1,143 @@
+"""`floor run`: start, show a live table, and stop everything again on Ctrl-C or SIGTERM."""
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from rich.console import Console
+from rich.live import Live
+
+from console import floor, view
+from console.environment import prefect_ui_url
+from console.floor import Progress
+from console.records import FloorRecord, read_floor
+from console.status import FloorStatus, gather
+from models.errors import FloorError
+from models.settings import Settings
+
+REFRESH_S = 3.0
+PLAIN_REFRESH_S = 60.0
+"""Without a terminal, the agents' lines come this often."""
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Wish:
+    """Whether somebody asked to stop, and how often."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self._asked = threading.Event()
+
+    def ask(self, _number: int, _frame: FrameType | None) -> None:
+        self.times += 1
+        self._asked.set()
+
+    def asked(self) -> bool:
+        return self._asked.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        return self._asked.wait(seconds)
+
+
+@contextmanager
+def stop_wish() -> Iterator[Wish]:
+    """Turn the signals that end a program into a wish, also where a shell made it ignore them."""
+    wish = Wish()
+    before = {number: signal.signal(number, wish.ask) for number in SIGNALS}
+    try:
+        yield wish
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run(settings: Settings, console: Console) -> int:
+    """Run the floor until somebody asks to stop; returns the exit code."""
+    floor.refuse_second(settings)
+    with stop_wish() as wish:
+        say(console, f"starting the floor in {settings.floor_home} (mode {settings.trading_mode})")
+        try:
+            record = floor.start(
+                settings,
+                foreground=True,
+                tell=lambda progress: tell(console, progress),
+                stopped=wish.asked,
+            )
+        except floor.Interrupted:
+            say(console, "stopped; nothing is left running")
+            return 0
+        welcome(settings, console)
+        try:
+            ended = _show(settings, console, record, wish)
+        finally:
+            if floor.running(settings.floor_home) == record:
+                # A second Ctrl-C does not wait for the sessions.
+                drain = wish.times < 2
+                floor.stop(settings, lambda text: say(console, text), drain=drain)
+        if ended:
+            raise FloorError(ended)
+        say(console, "stopped; nothing is left running")
+        return 0
+
+
+def _show(settings: Settings, console: Console, record: FloorRecord, wish: Wish) -> str:
+    """Show the status until asked to stop; returns why the floor ended by itself, if it did."""
+    show = _live if console.is_terminal else _plain
+    return show(settings, console, record, wish)
+
+
+def _live(settings: Settings, console: Console, record: FloorRecord, wish: Wish) -> str:
+    hint = "Ctrl-C stops the floor"
+    with Live(console=console, auto_refresh=False, screen=False) as live:
+        while not wish.asked():
+            if reason := _gone(settings, record):
+                return reason
+            live.update(view.render(gather(settings), hint=hint), refresh=True)
+            wish.wait(REFRESH_S)
+    return ""
+
+
+def _plain(settings: Settings, console: Console, record: FloorRecord, wish: Wish) -> str:
+    due = time.monotonic()
+    while not wish.asked():
+        if reason := _gone(settings, record):
+            return reason
+        if time.monotonic() >= due:
+            for line in view.plain_lines(gather(settings)):
+                say(console, line)
+            due = time.monotonic() + PLAIN_REFRESH_S
+        wish.wait(1.0)
+    return ""
+
+
+def _gone(settings: Settings, record: FloorRecord) -> str:
+    if record.identity.process() is not None:
+        return ""
+    if read_floor(settings.floor_home) is None:
+        return "the floor was stopped by another command"
+    floor.stop(settings, lambda _: None, drain=False)
+    return "supervisord ended unexpectedly; all processes were stopped"
+
+
+def tell(console: Console, progress: Progress) -> None:
+    style = "green" if progress.state == "ready" else None
+    console.print(view.progress_line(progress), style=style, highlight=False, markup=False)
+
+
+def welcome(settings: Settings, console: Console) -> FloorStatus:
+    """Say where everything is, once it is up."""
+    status = gather(settings)
+    say(console, f"the floor is up: Prefect UI {prefect_ui_url(settings)}")
+    if settings.simulated:
+        say(console, f"liquidity: {view.liquidity(status)}")
+    return status
+
+
+def say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    sys.stdout.flush()

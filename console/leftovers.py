@@ -1,0 +1,89 @@
+"""Ending what an earlier life of the floor left behind, and never a stranger's process."""
+
+import os
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+import psutil
+
+from console.environment import PROGRAM, SUPERVISED_HOME
+from console.records import launches, read_floor
+
+TERM_SECONDS = 4.0
+LAST_SECONDS = 12.0
+
+
+def leftovers(home: Path) -> list[psutil.Process]:
+    """Find the processes of the floor at `home`, whoever started them.
+
+    They are known by the records their launchers wrote, or by the marks in their environment,
+    which also their own children carry.
+    """
+    found = {process.pid: process for process in _recorded(home)}
+    found.update((process.pid, process) for process in marked(home))
+    found.pop(os.getpid(), None)
+    return list(found.values())
+
+
+def marked(home: Path, program: str | None = None) -> list[psutil.Process]:
+    """Find processes by the marks the launcher put into their environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            environment = process.environ()
+        except (psutil.Error, OSError):
+            continue
+        if environment.get(SUPERVISED_HOME) == str(home) and (
+            program is None or environment.get(PROGRAM) == program
+        ):
+            found.append(process)
+    return found
+
+
+def end_earlier(home: Path, program: str) -> int:
+    """End what an earlier start of `program` left running; returns how many there were."""
+    ours = psutil.Process()
+    keep = {ours.pid, *(parent.pid for parent in ours.parents())}
+    earlier = [process for process in marked(home, program) if process.pid not in keep]
+    end(earlier)
+    return len(earlier)
+
+
+def end(processes: Iterable[psutil.Process]) -> None:
+    """Ask the processes to end, then make them. Postgres goes last, as the others write to it."""
+    others = [process for process in processes if not _is_postgres(process)]
+    servers = [process for process in processes if _is_postgres(process)]
+    _end(others, signal.SIGTERM, TERM_SECONDS)
+    _end(servers, signal.SIGINT, LAST_SECONDS)
+
+
+def _end(processes: list[psutil.Process], first: signal.Signals, seconds: float) -> None:
+    for process in processes:
+        _send(process, first)
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    for process in alive:
+        _send(process, signal.SIGKILL)
+    psutil.wait_procs(alive, timeout=LAST_SECONDS)
+
+
+def _send(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
+
+
+def _recorded(home: Path) -> list[psutil.Process]:
+    identities = [record.identity for _, record in launches(home)]
+    floor = read_floor(home)
+    if floor is not None:
+        identities.append(floor.identity)
+    return [process for identity in identities if (process := identity.process()) is not None]
+
+
+def _is_postgres(process: psutil.Process) -> bool:
+    try:
+        return process.name() == "postgres"
+    except psutil.Error:
+        return False

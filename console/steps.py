@@ -1,0 +1,125 @@
+"""The steps of starting that run once and end: ``python -m console.steps NAME``.
+
+Each can be run again at any time and then changes nothing.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from console.environment import INSTANCE, SUPERVISED_HOME
+from console.launch import WRONG_SETTINGS
+from console.records import Identity, LaunchRecord, read_launch, write_launch
+from models.errors import ConfigError, FloorError, NotReady
+from models.settings import ROOT, Settings, load_settings
+from store import schema, state
+from store.database import Database
+from store.urls import ensure_databases, urls
+from tasks.logs import configure_logs
+
+STOPPING = "the floor is being stopped"
+"""Reason of the halt that stopping sets; the next start clears it, and no other halt."""
+PATIENCE_S = 60.0
+
+log = structlog.get_logger()
+
+
+def database(settings: Settings) -> None:
+    """Create the databases where missing, bring the tables up to date, lift our own halt."""
+    addresses = urls(settings)
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            ensure_databases(addresses)
+            break
+        except NotReady:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.3)
+    schema.upgrade(addresses.database)
+    asyncio.run(_lift_halt(addresses.database))
+
+
+async def _lift_halt(url: str) -> None:
+    async with Database(url, max_size=1) as db:
+        halt = await state.halted(db)
+        if halt is not None and halt.reason == STOPPING:
+            await state.clear_halt(db)
+
+
+def deployments(settings: Settings) -> None:
+    """Create the work pools and deploy everything in prefect.yaml."""
+    asyncio.run(_create_pools())
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    result = subprocess.run(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if result.returncode != 0:
+        print(result.stdout, result.stderr, sep="\n", flush=True)
+        raise FloorError("prefect deploy --all failed; its output is above")
+
+
+async def _create_pools() -> None:
+    # Importing Prefect costs a second, which the other step need not pay.
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.workers.base import BaseWorker
+    from prefect.workers.process import ProcessWorker
+
+    from tasks.inprocess import InProcessWorker
+
+    pools: dict[str, type[BaseWorker[Any, Any, Any]]] = {
+        "traders": ProcessWorker,
+        "ops": InProcessWorker,
+    }
+    async with get_client() as client:
+        for name, worker in pools.items():
+            template = worker.get_default_base_job_template()
+            pool = WorkPoolCreate(name=name, type=worker.type, base_job_template=template)
+            await client.create_work_pool(pool, overwrite=True)
+
+
+STEPS = {"database": database, "deployments": deployments}
+
+
+def main(arguments: list[str]) -> int:
+    configure_logs()
+    name = arguments[0] if arguments else ""
+    if name not in STEPS:
+        log.error("unknown_step", step=name, known=sorted(STEPS))
+        return WRONG_SETTINGS
+    started = time.monotonic()
+    try:
+        STEPS[name](load_settings())
+    except ConfigError as error:
+        log.error("wrong_settings", step=name, reason=str(error))
+        _mark(name, "failed", str(error))
+        return WRONG_SETTINGS
+    except FloorError as error:
+        log.error("step_failed", step=name, reason=str(error))
+        return 1
+    _mark(name, "done")
+    log.info("done", step=name, seconds=round(time.monotonic() - started, 1))
+    return 0
+
+
+def _mark(name: str, how: str, note: str = "") -> None:
+    """Record how the step ended, for the programs and people that wait for it."""
+    home = os.environ.get(SUPERVISED_HOME)
+    if home is None:
+        return
+    before = read_launch(Path(home), name)
+    me = Identity.of(os.getpid())
+    starts = before.starts if before is not None else []
+    instance = os.environ.get(INSTANCE, "")
+    write_launch(Path(home), name, LaunchRecord(me.pid, me.created, how, instance, note, starts))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
