@@ -49,8 +49,8 @@ class OrderBooks:
         self._muted = False
         self.revived: list[str] = []
         """Ids that were terminal here and turned out to be open: nobody wants them any more."""
-        self.doubtful: dict[str, None] = {}
-        """Ids the venue should be asked about, in the order the doubts came up."""
+        self.doubtful: dict[str, int] = {}
+        """Ids the venue should be asked about, each with the time (ns) the doubt came up."""
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -203,7 +203,7 @@ class OrderBooks:
         else:
             self._open.setdefault(order_id)
         if life.doubtful:
-            self.doubtful.setdefault(order_id)
+            self.doubtful.setdefault(order_id, self._clock.now_ns())
         else:
             self.doubtful.pop(order_id, None)
 

@@ -241,9 +241,10 @@ class Doubts:
         """Bring the cases in line with the books."""
         while self._books.revived:
             self._want([self._books.revived.pop()])
-        for order_id in self._books.doubtful:
+        for order_id, since_ns in self._books.doubtful.items():
             if order_id not in self._cases:
-                self._cases[order_id] = _Case(self._later(self._first_s), self._first_s)
+                first_ns = since_ns + int(self._first_s * SECOND_NS)
+                self._cases[order_id] = _Case(first_ns, self._first_s)
         for order_id in [i for i in self._cases if i not in self._books.doubtful]:
             del self._cases[order_id]
         for order_id in [i for i in self._cancels if self._ended(i)]:
