@@ -8,7 +8,7 @@ import structlog
 
 from engine.matching.types import ExchangeConfig
 from engine.ports import Clock
-from models.markets import Outcome
+from models.markets import TIMEFRAMES, Outcome
 from models.units import PRICE_ONE, SECOND_NS
 from venue.simulator import mischief
 from venue.simulator.auth import ApiKey, Keyring
@@ -284,7 +284,7 @@ class World:
             "liquidity": self.sources.name,
             "description": self.sources.description,
             "window_seconds": self.config.window_seconds
-            or min(int(w.market.window_s) for w in windows),
+            or TIMEFRAMES[self.config.series[0].timeframe],
             "seed": self.config.seed,
             "now_ns": self.now(),
             "initial_capital_usd": self.config.capital_e6 / 1_000_000,
