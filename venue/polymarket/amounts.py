@@ -2,9 +2,10 @@
 
 A limit order trades whole hundredths of a share at a price on the grid, so both its amounts are
 exact. A FOK or FAK order is refused by the venue beyond two decimals on the side it gives and
-four on the side it gets, whatever the tick; what does not fit is rounded down, which leaves a
-BUY's price a hair above its limit and a SELL's a hair below, never as far as the next price of
-the finest grid. Source: the fact sheet's section 3.7 and the SDK's own rounding.
+four on the side it gets (three on a grid of 0.1), however fine the tick. What does not fit is
+rounded down, which leaves a BUY's price a hair above its limit and a SELL's a hair below, never
+as far as the next price of the finest grid. Source: the venue's error texts and the SDK's own
+rounding.
 """
 
 from models.errors import BadValue
@@ -16,7 +17,7 @@ TICKS_E4 = (1000, 100, 50, 25, 10, 1)
 LOT_E6 = 10_000
 """Sizes are whole hundredths of a share."""
 CENT_E6 = 10_000
-FOUR_DECIMALS_E6 = 100
+_COARSE_TICK_E4 = 1000
 MIN_MARKETABLE_BUY_E6 = USD
 MIN_EXPIRY_S = 180
 """A GTD order must be stated to live at least this long; it dies 60 s before."""
@@ -37,7 +38,7 @@ def order_amounts(request: OrderRequest, market: Market, now_s: float) -> tuple[
     if request.size_e6 <= 0:
         raise BadValue(f"size {size_decimal(request.size_e6)} must be above zero")
     if request.tif.immediate and request.side is Side.BUY:
-        return _immediate_buy(request)
+        return _immediate_buy(request, _got_unit_e6(market))
     if request.size_e6 % LOT_E6:
         raise BadValue(f"size {size_decimal(request.size_e6)} must be whole hundredths of a share")
     if not request.tif.immediate and request.size_e6 < market.min_size_e6:
@@ -47,7 +48,7 @@ def order_amounts(request: OrderRequest, market: Market, now_s: float) -> tuple[
         )
     cash_e6 = request.size_e6 // LOT_E6 * LOT_E6 * request.price_e4 // PRICE_ONE
     if request.tif.immediate:
-        cash_e6 -= cash_e6 % FOUR_DECIMALS_E6
+        cash_e6 -= cash_e6 % _got_unit_e6(market)
         if cash_e6 == 0:
             raise BadValue(
                 f"selling {size_decimal(request.size_e6)} at {price_decimal(request.price_e4)} "
@@ -56,7 +57,12 @@ def order_amounts(request: OrderRequest, market: Market, now_s: float) -> tuple[
     return (cash_e6, request.size_e6) if request.side is Side.BUY else (request.size_e6, cash_e6)
 
 
-def _immediate_buy(request: OrderRequest) -> tuple[int, int]:
+def _got_unit_e6(market: Market) -> int:
+    """Finest step of what a FOK or FAK order gets, in e6."""
+    return 1000 if market.tick_e4 == _COARSE_TICK_E4 else 100
+
+
+def _immediate_buy(request: OrderRequest, unit_e6: int) -> tuple[int, int]:
     """Cash in whole cents buys at least this many shares at the limit price."""
     price_e4 = request.price_e4
     cash_e6 = request.size_e6 * price_e4 // PRICE_ONE // CENT_E6 * CENT_E6
@@ -65,7 +71,7 @@ def _immediate_buy(request: OrderRequest) -> tuple[int, int]:
             f"buying {size_decimal(request.size_e6)} at {price_decimal(price_e4)} spends "
             f"{cash_decimal(cash_e6)}; the venue's minimum is 1"
         )
-    shares_e6 = cash_e6 * PRICE_ONE // price_e4 // FOUR_DECIMALS_E6 * FOUR_DECIMALS_E6
+    shares_e6 = cash_e6 * PRICE_ONE // price_e4 // unit_e6 * unit_e6
     if cash_e6 * PRICE_ONE >= shares_e6 * (price_e4 + 1):
         raise BadValue(
             f"{cash_decimal(cash_e6)} cannot be spent at {price_decimal(price_e4)} without "

@@ -58,11 +58,6 @@ def size_e6(text: str) -> int:
     return scaled(text, 6)
 
 
-def millis_ns(text: str) -> int:
-    """Nanoseconds of an epoch time in milliseconds."""
-    return int(text) * MILLISECOND_NS
-
-
 def epoch_ns(text: str | int) -> int:
     """Nanoseconds of an epoch time in seconds, milliseconds, micro- or nanoseconds.
 
