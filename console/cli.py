@@ -61,13 +61,8 @@ def run() -> None:
 def up() -> None:
     """Start everything in the background."""
     settings = load_settings()
-    with foreground.stop_wish() as wish:
-        floor.start(
-            settings,
-            foreground=False,
-            tell=lambda progress: foreground.tell(console, progress),
-            stopped=wish.asked,
-        )
+    with foreground.stop_wish() as wish, foreground.progress(console) as tell:
+        floor.start(settings, foreground=False, tell=tell, stopped=wish.asked)
     foreground.welcome(settings, console)
     _say("`floor status` shows it, `floor down` stops it")
 

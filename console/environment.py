@@ -76,11 +76,10 @@ def _server(settings: Settings) -> dict[str, str]:
             "prefect.server.concurrency.lease_storage.filesystem"
         ),
         "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
-        "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "5",
         # Any web page could otherwise drive the API from its reader's browser.
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{ui},http://localhost:{settings.prefect_port}",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": str(2 * _DAY_S),
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "P2D",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(14 * _DAY_S),
         "PREFECT_SERVER_SERVICES_DB_VACUUM_EVENT_RETENTION_OVERRIDES": json.dumps(

@@ -53,6 +53,11 @@ class Progress:
     state: str
     """``ready``, or what it does or waits for."""
     seconds: float
+    """Since starting began."""
+
+    @property
+    def ready(self) -> bool:
+        return self.state == "ready"
 
 
 def running(home: Path) -> FloorRecord | None:

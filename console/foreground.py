@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -62,12 +62,8 @@ def run(settings: Settings, console: Console) -> int:
     with stop_wish() as wish:
         say(console, f"starting the floor in {settings.floor_home} (mode {settings.trading_mode})")
         try:
-            record = floor.start(
-                settings,
-                foreground=True,
-                tell=lambda progress: tell(console, progress),
-                stopped=wish.asked,
-            )
+            with progress(console) as tell:
+                record = floor.start(settings, foreground=True, tell=tell, stopped=wish.asked)
         except floor.Interrupted:
             say(console, "stopped; nothing is left running")
             return 0
@@ -124,9 +120,20 @@ def _gone(settings: Settings, record: FloorRecord) -> str:
     return "supervisord ended unexpectedly; all processes were stopped"
 
 
-def tell(console: Console, progress: Progress) -> None:
-    style = "green" if progress.state == "ready" else None
-    console.print(view.progress_line(progress), style=style, highlight=False, markup=False)
+@contextmanager
+def progress(console: Console) -> Iterator[Callable[[Progress], None]]:
+    """Show how starting goes: a live table in a terminal, else one line for each that is ready."""
+    steps: dict[str, Progress] = {}
+    if not console.is_terminal:
+        yield lambda step: say(console, view.progress_line(step)) if step.ready else None
+        return
+    with Live(console=console, refresh_per_second=4) as live:
+
+        def show(step: Progress) -> None:
+            steps[step.program.name] = step
+            live.update(view.progress_table(steps.values()))
+
+        yield show
 
 
 def welcome(settings: Settings, console: Console) -> FloorStatus:

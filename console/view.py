@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
+from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
@@ -148,9 +149,19 @@ def age(seconds: float | None) -> str:
     return "never" if seconds is None else f"{duration(max(0.0, seconds))} ago"
 
 
-def progress_line(progress: Progress) -> str:
+def progress_line(step: Progress) -> str:
     """Return one plain line for a program's new state while starting."""
-    return f"{progress.seconds:5.1f} s  {progress.program.about}: {progress.state}"
+    return f"{step.seconds:5.1f} s  {step.program.about}: {step.state}"
+
+
+def progress_table(steps: Iterable[Progress]) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for step in steps:
+        mark = Text("✓", style="green") if step.ready else Spinner("dots")
+        seconds = f"{step.seconds:.1f} s" if step.ready else ""
+        style = "green" if step.ready else "dim"
+        table.add_row(mark, step.program.about, Text(step.state, style=style), seconds)
+    return table
 
 
 def plain_lines(status: FloorStatus) -> list[str]:
