@@ -5,6 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
+from models.markets import Side
 from venue.simulator import wire
 from venue.simulator.auth import ApiKey, verify_l1
 from venue.simulator.eip712 import EXCHANGE, NEG_RISK_EXCHANGE
@@ -121,6 +122,8 @@ class PrivateRest:
         window = world.registry.by_token.get(token_of(payload))
         entry = read_entry(payload, key, window if window and world.accepting(window) else None)
         world.faults.gate_post_only(entry.post_only, world.now())
+        if entry.side is Side.BUY and world.fault_on("closed-only"):
+            raise bad(f"'{entry.wallet}' address in closed only mode")
         return world.desk.place(entry, world.now())
 
     async def _answer(
