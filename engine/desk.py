@@ -1,7 +1,7 @@
 """The desk: carries out a strategy's intents, after the risk check and never without it."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -109,7 +109,9 @@ class Desk:
         """Markets for which an order is on its way into the books."""
         return frozenset(market for market, count in self._sending.items() if count)
 
-    def refuse(self, market: Market, refusal: Refusal, **detail: Any) -> None:
+    def refuse(
+        self, market: Market, refusal: Refusal, wish: Mapping[str, Any] | None = None
+    ) -> None:
         """Note a refusal; one that repeats is noted every 30 seconds."""
         key, now = (market.condition_id, refusal.policy), self._now_ns()
         if now - self._noted.get(key, -REPEAT_NS) < REPEAT_NS:
@@ -125,7 +127,7 @@ class Desk:
         self._journal.signal(
             market.condition_id,
             "refused",
-            {"policy": refusal.policy, "reason": refusal.reason, **detail},
+            {"policy": refusal.policy, "reason": refusal.reason, "wish": dict(wish or {})},
         )
 
     def forget(self, condition_id: str) -> None:
@@ -152,7 +154,7 @@ class Desk:
     async def _place(self, intent: Place, view: MarketView) -> None:
         market, now = view.market, self._now_ns()
         if refusal := self._closed(view, now, intent.post_only):
-            self.refuse(market, refusal, **told(intent))
+            self.refuse(market, refusal, told(intent))
             return
         book = view.up if intent.outcome is Outcome.UP else view.down
         known = intent.outcome in (Outcome.UP, Outcome.DOWN)
@@ -161,12 +163,12 @@ class Desk:
         room = headroom_e6(exposure, self._limits)
         request = to_request(intent, book, market, self._agent, self._new_id(now), now, room)
         if isinstance(request, Refusal):
-            self.refuse(market, request, **told(intent))
+            self.refuse(market, request, told(intent))
             return
         decision = check(request, exposure, self._limits, market)
         if not decision.allowed:
             names = ",".join(decision.violated_policies)
-            self.refuse(market, Refusal(names, decision.text), **told(intent))
+            self.refuse(market, Refusal(names, decision.text), told(intent))
             return
         self._journal.signal(
             market.condition_id, "intent", {**told(intent), **sent(request), **seen(view)}
@@ -206,7 +208,7 @@ class Desk:
             decision = check(request, exposure, self._limits, market)
             if not decision.allowed:
                 names = ",".join(decision.violated_policies)
-                self.refuse(market, Refusal(names, decision.text), **sent(request))
+                self.refuse(market, Refusal(names, decision.text), sent(request))
             elif not await self._send(request, view):
                 return
 
@@ -219,11 +221,11 @@ class Desk:
         try:
             order = await self._orders.place(request, market)
         except BadValue as error:
-            self.refuse(market, Refusal("invalid", str(error)), **sent(request))
+            self.refuse(market, Refusal("invalid", str(error)), sent(request))
             return True
         except VenueUnavailable as error:
             self._pause(error.mode, str(error), round(error.retry_after_s * SECOND_NS))
-            self.refuse(market, Refusal("paused", f"{error.mode}: {error}"), **sent(request))
+            self.refuse(market, Refusal("paused", f"{error.mode}: {error}"), sent(request))
             return False
         except StoreUnavailable as error:
             self._pause("store", str(error), STORE_PAUSE_NS)

@@ -64,7 +64,7 @@ class Window:
         self._cadence_ns = strategy.cadence_ms * MILLISECOND_NS
         self._news: deque[tuple[str, Any]] = deque()
         self._wake: asyncio.Future[None] | None = None
-        self._dirty = False
+        self._dirty = True
         self._stopping = False
         self._fatal: BaseException | None = None
         self._next_tick_ns = 0
