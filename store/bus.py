@@ -66,6 +66,7 @@ class Bus:
         self._max_queue = max_queue
         self._queue: deque[Command] = deque()
         self._wake = asyncio.Event()
+        self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._away = False
         self.dropped = 0
@@ -77,10 +78,10 @@ class Bus:
 
     async def close(self) -> None:
         """Send what waits, if Redis is there, and disconnect."""
+        self._stop.set()
+        self._wake.set()
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await self._task
             self._task = None
         while self._queue and not self._away:
             await self._send()
@@ -181,12 +182,14 @@ class Bus:
         self._wake.set()
 
     async def _run(self) -> None:
-        while True:
+        while not self._stop.is_set():
             await self._wake.wait()
             self._wake.clear()
-            while self._queue:
+            while self._queue and not self._stop.is_set():
                 await self._send()
-                await asyncio.sleep(_RETRY_S if self._away else _FLUSH_S)
+                with suppress(TimeoutError):
+                    pause_s = _RETRY_S if self._away else _FLUSH_S
+                    await asyncio.wait_for(self._stop.wait(), pause_s)
 
     async def _send(self) -> None:
         batch = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]

@@ -13,12 +13,14 @@ _LEASE = """
 
 MARKET_COLUMNS = """
     condition_id, slug, question, asset, timeframe, up_token, down_token, starts_at, ends_at,
-    tick, min_size, fee_rate_ppm, fee_exponent, rebate_ppm, settlement, neg_risk, strike
+    tick, min_size, fee_rate_ppm, fee_exponent, rebate_ppm, fee_of_notional, settlement,
+    neg_risk, strike
 """
 MARKET_VALUES = """
     %(condition_id)s, %(slug)s, %(question)s, %(asset)s, %(timeframe)s, %(up_token)s,
     %(down_token)s, %(starts_at)s, %(ends_at)s, %(tick)s, %(min_size)s, %(fee_rate_ppm)s,
-    %(fee_exponent)s, %(rebate_ppm)s, %(settlement)s, %(neg_risk)s, %(strike)s::numeric
+    %(fee_exponent)s, %(rebate_ppm)s, %(fee_of_notional)s, %(settlement)s,
+    %(neg_risk)s, %(strike)s::numeric
 """
 
 ORDER_SIGNED = f"""

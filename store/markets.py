@@ -27,6 +27,7 @@ _UPSERT = f"""
     ON CONFLICT (condition_id) DO UPDATE SET
         tick = excluded.tick, min_size = excluded.min_size, fee_rate_ppm = excluded.fee_rate_ppm,
         fee_exponent = excluded.fee_exponent, rebate_ppm = excluded.rebate_ppm,
+        fee_of_notional = excluded.fee_of_notional,
         strike = coalesce(excluded.strike, known.strike), updated_at = now()
     WHERE (known.up_token, known.down_token, known.starts_at, known.ends_at)
         = (excluded.up_token, excluded.down_token, excluded.starts_at, excluded.ends_at)

@@ -190,6 +190,7 @@ def market_params(market: Market) -> dict[str, Any]:
         "fee_rate_ppm": market.fee.rate_ppm,
         "fee_exponent": market.fee.exponent,
         "rebate_ppm": market.fee.rebate_ppm,
+        "fee_of_notional": market.fee.of_notional,
         "settlement": market.settlement.value,
         "neg_risk": market.neg_risk,
         "strike": None if market.strike_e8 is None else spot_decimal(market.strike_e8),
@@ -209,7 +210,9 @@ def market_of(row: DictRow) -> Market:
         end_ns=to_ns(row["ends_at"]),
         tick_e4=e4(row["tick"]),
         min_size_e6=e6(row["min_size"]),
-        fee=FeeSchedule(row["fee_rate_ppm"], row["fee_exponent"], row["rebate_ppm"]),
+        fee=FeeSchedule(
+            row["fee_rate_ppm"], row["fee_exponent"], row["rebate_ppm"], row["fee_of_notional"]
+        ),
         settlement=Settlement(row["settlement"]),
         neg_risk=row["neg_risk"],
         strike_e8=None if row["strike"] is None else e8(row["strike"]),

@@ -50,6 +50,7 @@ class MarketRow(Table, table=True):
     fee_rate_ppm: int = column("fee_rate_ppm", Integer)
     fee_exponent: int = column("fee_exponent", SmallInteger)
     rebate_ppm: int = column("rebate_ppm", Integer)
+    fee_of_notional: bool = column("fee_of_notional", Boolean)
     settlement: Settlement = column("settlement", Word(Settlement))
     neg_risk: bool = column("neg_risk", Boolean)
     strike_e8: int | None = column("strike", SpotE8, nullable=True)

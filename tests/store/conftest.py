@@ -52,7 +52,7 @@ class Make:
             "end_ns": START_NS + 900 * SECOND_NS,
             "tick_e4": 100,
             "min_size_e6": 5_000_000,
-            "fee": FeeSchedule(70_000, 1, 200_000),
+            "fee": FeeSchedule(70_000, 1, 200_000, of_notional=True),
         }
         return Market(**(given | fields))  # type: ignore[arg-type]
 

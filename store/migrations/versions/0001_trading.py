@@ -82,6 +82,7 @@ CREATE TABLE markets (
     fee_rate_ppm INTEGER NOT NULL,
     fee_exponent SMALLINT NOT NULL,
     rebate_ppm INTEGER NOT NULL,
+    fee_of_notional BOOLEAN NOT NULL,
     settlement TEXT NOT NULL,
     neg_risk BOOLEAN NOT NULL,
     strike NUMERIC(20, 8),
