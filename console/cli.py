@@ -1,4 +1,8 @@
-"""The `floor` command: a thin layer over plain functions in this room."""
+"""The `floor` command: a thin layer over plain functions in this room.
+
+What takes long to import (migrations, the doctor's many parts) is imported by its command alone,
+so that the others answer at once.
+"""
 
 import asyncio
 import json
@@ -10,13 +14,12 @@ import typer
 from rich.console import Console
 
 from console import floor, foreground, logs, view
-from console.doctor import diagnose, diagnosis_table
 from console.drain import halt
 from console.status import as_json, gather
 from models.errors import FloorError
 from models.settings import Settings, load_settings
 from store import agents as agent_store
-from store import schema, state
+from store import state
 from store.database import Database
 from store.urls import urls
 
@@ -116,6 +119,8 @@ def logs_(
 @app.command()
 def doctor(as_json_: Json = False) -> None:
     """Check every part and say how to mend what is wrong. Exit code 1 if anything fails."""
+    from console.doctor import diagnose, diagnosis_table
+
     findings = diagnose()
     if as_json_:
         print(json.dumps([finding.as_json() for finding in findings], indent=2))
@@ -146,6 +151,8 @@ def drain(
 @db_app.command()
 def upgrade(revision: Annotated[str, typer.Argument()] = "head") -> None:
     """Bring the tables up to a revision (the newest when left out)."""
+    from store import schema
+
     schema.upgrade(urls(load_settings()).database, revision)
     _say(f"the database is at {revision}")
 
@@ -158,6 +165,8 @@ def downgrade(
     """Bring the tables down to a revision. Data of removed tables and columns is lost."""
     if not yes:
         typer.confirm(f"Downgrade to {revision}? Data may be lost", abort=True)
+    from store import schema
+
     schema.downgrade(urls(load_settings()).database, revision)
     _say(f"the database is at {revision}")
 
@@ -165,6 +174,8 @@ def downgrade(
 @db_app.command()
 def check() -> None:
     """Check that the tables are those of the code. Exit code 1 if they differ."""
+    from store import schema
+
     differences = schema.check(urls(load_settings()).database)
     if differences:
         raise FloorError("\n".join(["the tables differ (`floor db upgrade`):", *differences]))

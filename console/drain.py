@@ -7,14 +7,17 @@ from collections.abc import Callable
 import psutil
 
 from console.records import read_launch
-from console.steps import STOPPING
 from models.errors import FloorError
 from models.settings import Settings
 from store import leases, state
 from store.database import Database
 from store.urls import urls
 
+STOPPING = "the floor is being stopped"
+"""Reason of the halt that stopping sets; the next start clears it, and no other halt."""
 DRAIN_SECONDS = 12.0
+UNLEASED_SECONDS = 6.0
+"""Processes without a lease (just starting, or collecting) can't have orders: less patience."""
 POLL_S = 0.2
 
 
@@ -42,28 +45,30 @@ async def _wind_down(
     async with Database(urls(settings).database, max_size=1, timeout_s=3.0) as database:
         if await state.halted(database) is None:
             await state.set_halt(database, reason)
-        deadline = time.monotonic() + seconds
-        said = -1
-        while True:
-            left = await _sessions(database, settings)
-            if not left:
+        began = time.monotonic()
+        said = (-1, -1)
+        while (left := await _left(database, settings)) != (0, 0):
+            leases_held, processes = left
+            waited = time.monotonic() - began
+            if leases_held == 0 and waited > min(UNLEASED_SECONDS, seconds):
                 return True
-            if left != said:
-                say(f"waiting for {left} session{'s' * (left > 1)} to wind down")
-                said = left
-            if time.monotonic() > deadline:
-                say(f"{left} did not wind down in {seconds:.0f} s")
+            if waited > seconds:
+                say(f"{leases_held} sessions still hold their lease after {seconds:.0f} s")
                 return False
+            if left != said:
+                say(f"winding down: {leases_held} sessions trading, {processes} processes")
+                said = left
             await asyncio.sleep(POLL_S)
+        return True
 
 
-async def _sessions(database: Database, settings: Settings) -> int:
-    """Count the sessions that live: by their leases, or as processes of the worker."""
+async def _left(database: Database, settings: Settings) -> tuple[int, int]:
+    """Count the live leases and the worker's flow runs."""
     held = sum(lease.live for lease in await leases.all(database))
-    return max(held, _children(settings))
+    return held, _flow_processes(settings)
 
 
-def _children(settings: Settings) -> int:
+def _flow_processes(settings: Settings) -> int:
     record = read_launch(settings.floor_home, "traders")
     worker = record.identity.process() if record is not None else None
     if worker is None or record is None or record.state != "running":

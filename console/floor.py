@@ -30,7 +30,6 @@ from console.supervisor import Supervisor, render, socket_path, spawn
 from console.waits import is_ready
 from models.errors import FloorError, NotReady
 from models.settings import Settings
-from tasks.agent_files import load_agents
 
 START_SECONDS = 240.0
 STOP_SECONDS = 60.0
@@ -94,7 +93,7 @@ def start(
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _one_at_a_time(home):
         refuse_second(settings)
-        load_agents()
+        _check_agent_files()
         end(leftovers(home))
         forget(home)
         programs = wanted_programs(settings)
@@ -142,6 +141,13 @@ def refuse_second(settings: Settings) -> None:
         f"the floor is already up {kind} (pid {record.pid}, for {minutes:.0f} min): Prefect UI "
         f"{prefect_ui_url(settings)}; `floor status` shows it, `floor down` stops it"
     )
+
+
+def _check_agent_files() -> None:
+    # Strategies come with numpy: half a second that `floor status` need not wait.
+    from tasks.agent_files import load_agents
+
+    load_agents()
 
 
 def _spawn(settings: Settings, programs: list[Program], foreground: bool) -> FloorRecord:

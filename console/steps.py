@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from console.drain import STOPPING
 from console.environment import INSTANCE, SUPERVISED_HOME
 from console.launch import WRONG_SETTINGS
 from console.records import Identity, LaunchRecord, read_launch, write_launch
@@ -23,8 +24,6 @@ from store.database import Database
 from store.urls import ensure_databases, urls
 from tasks.logs import configure_logs
 
-STOPPING = "the floor is being stopped"
-"""Reason of the halt that stopping sets; the next start clears it, and no other halt."""
 PATIENCE_S = 60.0
 
 log = structlog.get_logger()
