@@ -122,7 +122,7 @@ def check_books(ledger: dict[str, Any]) -> None:
     assert {o["order_id"]: o["matched_e6"] for o in ledger["orders"] if o["matched_e6"]} == filled
 
 
-@pytest.mark.parametrize("pause", [0.3, 0.7, 1.1])
+@pytest.mark.parametrize("pause", [0.4, 1.0])
 async def test_kill_9_in_the_middle_of_trading_loses_nothing_acknowledged(process, pause):
     slug = next(
         w["slug"]

@@ -57,6 +57,8 @@ class Tape:
     def levels(self, window: Window, changes: dict[tuple[Side, int], int], at_ns: int) -> None:
         """Tell the new sizes of levels; `changes` has Up's side and price (e4), size in e6."""
         market = window.market
+        if not self.channel.watched((market.up_token, market.down_token)):
+            return
         rows: list[dict[str, Any]] = []
         best: list[tuple[str, int, int]] = []
         for outcome in (Outcome.UP, Outcome.DOWN):

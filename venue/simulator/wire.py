@@ -24,7 +24,11 @@ def number(value: int, decimals: int) -> str:
 
 
 def price(value_e4: int) -> str:
-    return number(value_e4, 4)
+    """Text of a price between 0 and 1."""
+    return _PRICES[value_e4]
+
+
+_PRICES = [number(value_e4, 4) for value_e4 in range(PRICE_ONE + 1)]
 
 
 def amount(value_e6: int) -> str:

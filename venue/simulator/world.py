@@ -206,9 +206,15 @@ class World:
         self.clerk.absorb(self.exchange.resolve(window.condition_id, winner, at_ns), at_ns)
         if not self.faults.on("absent-resolution", at_ns):
             self.tape.resolved(window, at_ns)
+        # Trades of the last second may still fail and be undone; then nobody needs the book.
+        later = at_ns + (max(self.config.settle_ms) + 60_000) * 1_000_000
+        self.schedule.at(later, lambda due: self._put_away(window))
+
+    def _put_away(self, window: Window) -> None:
+        self.exchange.remove_market(window.condition_id)
+        self.desk.forget_closed(window.condition_id)
 
     def forgotten(self, window: Window) -> None:
-        self.exchange.remove_market(window.condition_id)
         self.desk.forget_closed(window.condition_id)
 
     def accepting(self, window: Window) -> bool:

@@ -36,6 +36,10 @@ class MarketChannel:
     def clients(self) -> int:
         return len(self.hub.clients)
 
+    def watched(self, tokens: tuple[str, ...]) -> bool:
+        """Whether anybody watches any of `tokens`."""
+        return any(token in self._by_token for token in tokens)
+
     def publish(self, tokens: tuple[str, ...], message: Any, custom: bool = False) -> None:
         """Send to everyone who watches any of `tokens`; `custom` only to those who asked."""
         targets: set[MarketSubscriber] = set()
