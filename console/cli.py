@@ -6,6 +6,7 @@ so that the others answer at once.
 
 import asyncio
 import json
+import logging
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
@@ -38,11 +39,17 @@ app.add_typer(db_app, name="db", no_args_is_help=True)
 app.add_typer(agents_app, name="agents", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="NAME", help="Just this process and what it needs; repeat it."),
+]
 Agent = Annotated[str, typer.Argument(help="Name of the agent, as in deployments/agents.")]
 
 
 def main() -> None:
     """Run a command; an error of ours is one line on stderr and exit code 1."""
+    # The pool logs every attempt it makes; the error that follows says it once.
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     try:
         app()
     except FloorError as error:
@@ -55,17 +62,17 @@ def main() -> None:
 
 
 @app.command()
-def run() -> None:
+def run(only: Only = None) -> None:
     """Start everything and stay: progress, then a live table. Ctrl-C stops it all again."""
-    raise typer.Exit(foreground.run(load_settings(), console))
+    raise typer.Exit(foreground.run(load_settings(), console, only or ()))
 
 
 @app.command()
-def up() -> None:
+def up(only: Only = None) -> None:
     """Start everything in the background."""
     settings = load_settings()
     with foreground.stop_wish() as wish, foreground.progress(console) as tell:
-        floor.start(settings, foreground=False, tell=tell, stopped=wish.asked)
+        floor.start(settings, foreground=False, tell=tell, stopped=wish.asked, only=only or ())
     foreground.welcome(settings, console)
     _say("`floor status` shows it, `floor down` stops it")
 
@@ -213,7 +220,7 @@ def resume(name: Agent) -> None:
 
 def _with_database(settings: Settings, action: Callable[[Database], Awaitable[Any]]) -> Any:
     async def act() -> Any:
-        async with Database(urls(settings).database, max_size=1) as database:
+        async with Database(urls(settings).database, max_size=1, timeout_s=3.0) as database:
             return await action(database)
 
     return asyncio.run(act())

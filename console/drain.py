@@ -7,7 +7,8 @@ from collections.abc import Callable
 import psutil
 
 from console.records import read_launch
-from models.errors import FloorError
+from console.waits import postgres_ready
+from models.errors import FloorError, NotReady
 from models.settings import Settings
 from store import leases, state
 from store.database import Database
@@ -42,7 +43,10 @@ def halt(settings: Settings, reason: str, seconds: float, say: Callable[[str], N
 async def _wind_down(
     settings: Settings, say: Callable[[str], None], reason: str, seconds: float
 ) -> bool:
-    async with Database(urls(settings).database, max_size=1, timeout_s=3.0) as database:
+    address = urls(settings).database
+    if not postgres_ready(address):
+        raise NotReady("Postgres does not answer")
+    async with Database(address, max_size=1, timeout_s=3.0) as database:
         if await state.halted(database) is None:
             await state.set_halt(database, reason)
         began = time.monotonic()

@@ -5,7 +5,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -71,6 +71,7 @@ def start(
     foreground: bool,
     tell: Callable[[Progress], None],
     stopped: Callable[[], bool] = lambda: False,
+    only: Collection[str] = (),
 ) -> FloorRecord:
     """Start everything and return once all of it is ready.
 
@@ -82,6 +83,8 @@ def start(
         Is called for every program whenever its state changes.
     stopped
         Asked often; True gives up and stops what was started.
+    only
+        Names of programs: just these and what they need. All when empty.
 
     Raises
     ------
@@ -90,13 +93,13 @@ def start(
         come up. Nothing that was started is left running.
     """
     home = settings.floor_home
+    programs = wanted_programs(settings, only)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _one_at_a_time(home):
         refuse_second(settings)
         _check_agent_files()
         end(leftovers(home))
         forget(home)
-        programs = wanted_programs(settings)
         check_ports(settings, programs)
         try:
             record = _spawn(settings, programs, foreground)

@@ -4,18 +4,17 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from rich.console import Console
 from rich.live import Live
 
 from console import floor, view
-from console.environment import prefect_ui_url
 from console.floor import Progress
 from console.records import FloorRecord, read_floor
-from console.status import FloorStatus, gather
+from console.status import gather
 from models.errors import FloorError
 from models.settings import Settings
 
@@ -56,14 +55,16 @@ def stop_wish() -> Iterator[Wish]:
             signal.signal(number, handler)
 
 
-def run(settings: Settings, console: Console) -> int:
+def run(settings: Settings, console: Console, only: Collection[str] = ()) -> int:
     """Run the floor until somebody asks to stop; returns the exit code."""
     floor.refuse_second(settings)
     with stop_wish() as wish:
         say(console, f"starting the floor in {settings.floor_home} (mode {settings.trading_mode})")
         try:
             with progress(console) as tell:
-                record = floor.start(settings, foreground=True, tell=tell, stopped=wish.asked)
+                record = floor.start(
+                    settings, foreground=True, tell=tell, stopped=wish.asked, only=only
+                )
         except floor.Interrupted:
             say(console, "stopped; nothing is left running")
             return 0
@@ -136,15 +137,19 @@ def progress(console: Console) -> Iterator[Callable[[Progress], None]]:
         yield show
 
 
-def welcome(settings: Settings, console: Console) -> FloorStatus:
+def welcome(settings: Settings, console: Console) -> None:
     """Say where everything is, once it is up."""
     status = gather(settings)
-    say(console, f"the floor is up: Prefect UI {prefect_ui_url(settings)}")
-    if settings.simulated:
+    say(console, f"the floor is up in mode {status.mode}")
+    runs = {row.name for row in status.programs if row.state == "running"}
+    if "prefect" in runs:
+        say(console, f"Prefect UI: {status.prefect_ui}")
+    if "simulator" in runs:
         say(console, f"liquidity: {view.liquidity(status)}")
-    return status
 
 
 def say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
-    sys.stdout.flush()
+    # Stopping must go on when the terminal is gone.
+    with suppress(OSError):
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        sys.stdout.flush()

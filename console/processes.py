@@ -1,7 +1,7 @@
 """The table of local processes (deployments/processes.yaml), read and checked."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -83,9 +83,30 @@ def table(path: Path = TABLE) -> dict[str, Program]:
     return programs
 
 
-def wanted_programs(settings: Settings) -> list[Program]:
-    """Return the programs these settings need, in the order they start."""
-    return [program for program in table().values() if program.wanted(settings)]
+def wanted_programs(settings: Settings, only: Collection[str] = ()) -> list[Program]:
+    """Return the programs these settings need, in the order they start.
+
+    Parameters
+    ----------
+    only
+        Names; just these and what they need are returned. All when empty.
+
+    Raises
+    ------
+    ConfigError
+        One of `only` is no program.
+    """
+    chosen = set(table()) if not only else _with_needs(only)
+    return [
+        program for name, program in table().items() if name in chosen and program.wanted(settings)
+    ]
+
+
+def _with_needs(names: Collection[str]) -> set[str]:
+    chosen: set[str] = set()
+    for name in names:
+        chosen |= {name} | _with_needs(find_program(name).needs)
+    return chosen
 
 
 def find_program(name: str) -> Program:

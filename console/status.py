@@ -13,6 +13,7 @@ from console.floor import running
 from console.processes import Program, wanted_programs
 from console.records import FloorRecord, LaunchRecord, read_launch
 from console.supervisor import Supervisor
+from console.waits import postgres_ready
 from models.errors import FloorError, NotReady
 from models.settings import Settings
 from models.units import cash_decimal
@@ -83,7 +84,10 @@ def gather(settings: Settings) -> FloorStatus:
 
 
 async def _from_database(settings: Settings) -> tuple[str, list[AgentOverview]]:
-    async with Database(urls(settings).database, max_size=1, timeout_s=2.0) as database:
+    address = urls(settings).database
+    if not postgres_ready(address):
+        raise NotReady("Postgres does not answer")
+    async with Database(address, max_size=1, timeout_s=3.0) as database:
         halt = await state.halted(database)
         return halt.reason if halt is not None else "", await agent_overview(database)
 
