@@ -13,9 +13,13 @@ from engine.reservations import reserved_cash_e6, reserved_shares_e6
 from models.events import OrderUpdate
 from models.journal import JournalState
 from models.markets import Market
-from models.orders import Fill, Order, OrderState, VenueLeg, VenueTrade
+from models.orders import Fill, Order, OrderState, TradeStatus, VenueLeg, VenueTrade
 
 log = structlog.get_logger(__name__)
+
+_FINAL = frozenset({TradeStatus.CONFIRMED, TradeStatus.FAILED})
+_FEW_MARKETS = 4
+"""Up to this many markets are asked for one by one; beyond, the account's trades are cheaper."""
 
 
 class OrderBooks:
@@ -80,17 +84,28 @@ class OrderBooks:
     def watch(self, market: Market) -> None:
         self._markets[market.condition_id] = market
 
-    def trade_queries(self) -> list[tuple[str, int]]:
-        """Markets whose trades concern us, each with the epoch second to look from."""
-        oldest: dict[str, int] = {}
-        stamps = [(o.request.condition_id, o.created_ns) for o in self._orders()]
-        stamps += [(f.condition_id, f.matched_ns) for f in self._first_fills.values()]
+    def trade_queries(self, recent_ns: int | None = None) -> list[tuple[str | None, int]]:
+        """Which trades to ask for: market (None for all of them) and epoch second to look from.
+
+        With `recent_ns` only markets where something may still change: an order that is open,
+        in doubt or changed since then, or a fill that is not final.
+        """
+        stamps = [
+            (life.request.condition_id, life.order.created_ns)
+            for life in self._lives.values()
+            if recent_ns is None or life.unsettled or life.order.updated_ns >= recent_ns
+        ]
+        stamps += [
+            (fill.condition_id, fill.matched_ns)
+            for fill in self.portfolio.fills()
+            if recent_ns is None or fill.status not in _FINAL
+        ]
+        oldest: dict[str | None, int] = {}
         for condition_id, at_ns in stamps:
             oldest[condition_id] = min(oldest.get(condition_id, at_ns), at_ns)
+        if len(oldest) > _FEW_MARKETS:
+            oldest = {None: min(oldest.values())}
         return [(condition_id, since_s(at_ns)) for condition_id, at_ns in oldest.items()]
-
-    def _orders(self) -> Iterable[Order]:
-        return (life.order for life in self._lives.values())
 
     def reserved_cash_e6(self) -> int:
         return sum(
@@ -135,8 +150,8 @@ class OrderBooks:
 
     def _leave(self, order: Order) -> None:
         """Close an order whose market was settled: its fills must not count a second time."""
-        log.error("open_order_in_settled_market", agent=self.agent, order_id=order.order_id)
         if not order.state.terminal:
+            log.error("open_order_in_settled_market", agent=self.agent, order_id=order.order_id)
             note = "its market was settled"
             now = self._clock.now_ns()
             self._rows.append(order.to(OrderState.CANCELLED, note=note, updated_ns=now))

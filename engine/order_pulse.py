@@ -22,7 +22,7 @@ class Pulse:
     def __init__(self, venue: Venue, clock: Clock, every_s: float) -> None:
         self._venue = venue
         self._clock = clock
-        self._every_s = every_s
+        self.every_s = every_s
         self._last_ns: int | None = None
         self.lapsed = False
 
@@ -35,7 +35,7 @@ class Pulse:
 
     def due_in_s(self) -> float:
         silence = self.silence_s
-        return 0.0 if silence is None else max(0.0, self._every_s - silence)
+        return 0.0 if silence is None else max(0.0, self.every_s - silence)
 
     async def beat(self) -> bool:
         """Send one heartbeat; False when the venue did not take it."""
@@ -53,5 +53,5 @@ class Pulse:
     async def before_order(self) -> None:
         """Beat if the venue was armed long ago: it must not cancel what we are about to send."""
         silence = self.silence_s
-        if silence is not None and silence > max(self._every_s, LAPSE_S * 0.7):
+        if silence is not None and silence > max(self.every_s, LAPSE_S * 0.7):
             await self.beat()

@@ -26,9 +26,12 @@ class ReconcileReport:
 
 
 async def reconcile(
-    books: OrderBooks, doubts: Doubts, venue: Venue, clock: Clock
+    books: OrderBooks, doubts: Doubts, venue: Venue, clock: Clock, recent_ns: int | None = None
 ) -> ReconcileReport:
-    """Compare open orders and trades. Raises `VenueError` when the venue does not answer."""
+    """Compare open orders and trades. Raises `VenueError` when the venue does not answer.
+
+    With `recent_ns` trades are asked for only where something may have changed since then.
+    """
     asked_ns = clock.now_ns()
     before = {life.order.order_id: life for life in books.open_lives()}
     shown = await venue.open_orders()
@@ -42,7 +45,7 @@ async def reconcile(
         if order_id not in shown_ids and life.arrived and books.life(order_id) is life:
             books.tell(order_id, Reported(OrderState.UNKNOWN))
     fills = []
-    for condition_id, since in books.trade_queries():
+    for condition_id, since in books.trade_queries(recent_ns):
         for trade in await venue.trades(condition_id=condition_id, after_s=since):
             fills += [(fill.trade_id, fill.order_id) for fill in books.trade(trade)]
     await doubts.tend(now=True)

@@ -188,6 +188,11 @@ class OrderLife:
         return short <= DUST_E6 and self.awaited <= self.legs.keys()
 
     @property
+    def unsettled(self) -> bool:
+        """Whether anything about it may still change."""
+        return not self.order.state.terminal or self.doubtful
+
+    @property
     def doubtful(self) -> bool:
         """Whether the venue should be asked about it."""
         if self.order.state.terminal:
@@ -225,6 +230,8 @@ def advance(life: OrderLife, signal: Signal, now_ns: int) -> OrderLife:
     """
     match signal:
         case Signed(signed):
+            if life.order.order_id:
+                raise BadValue(f"order {life.order.order_id} is signed already; wish for a new one")
             order = replace(life.order, order_id=signed.order_id, payload=signed.payload)
             return replace(life, order=moved(order, OrderState.SIGNED, now_ns, 0))
         case Sent():

@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import structlog
 
 from engine.order_books import OrderBooks
 from engine.order_doubts import Doubts
+from engine.order_loops import OrderLoops, Signals
 from engine.order_pulse import Pulse
 from engine.order_reconcile import ReconcileReport, reconcile
 from engine.order_states import Acked, Lost, OrderLife, Refused, Sent, Signed, advance, intended
@@ -37,6 +37,10 @@ log = structlog.get_logger(__name__)
 
 _LOT_E6 = 10_000
 """Orders are for whole hundredths of a share."""
+_LAST_FLUSH_S = 5.0
+"""How long the end of `run` may wait for the journal."""
+_RECENT_S = 600.0
+"""How long after an order's end a reconciliation still looks for its trades."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +104,10 @@ class OrderManager:
         self._placing: dict[str, tuple[Order, Market]] = {}
         self._writing = asyncio.Lock()
         self._asking = asyncio.Lock()
-        self._heard = asyncio.Event()
-        self._to_write = asyncio.Event()
-        self._to_tend = asyncio.Event()
-        self._to_beat = asyncio.Event()
+        self._signals = Signals()
         self._running = False
         self._fenced = False
+        self._recovered = True
         self._reconciled_ns = clock.now_ns()
 
     # --- starting -----------------------------------------------------------------------------
@@ -119,6 +121,7 @@ class OrderManager:
         self._guard()
         self._books.load(state)
         self._doubts.load(state.orders)
+        self._recovered = False
         try:
             report = await self.reconcile()
         except VenueError as error:
@@ -162,7 +165,7 @@ class OrderManager:
             return await self._send(wish, signed, market)
 
     @contextlib.contextmanager
-    def _wish(self, request: OrderRequest, market: Market):  # type: ignore[no-untyped-def]
+    def _wish(self, request: OrderRequest, market: Market) -> Iterator[OrderLife]:
         """Reserve for a request while it is signed; one at a time per intent."""
         if request.agent != self.agent:
             raise BadValue(f"intent {request.intent_id} is {request.agent}'s, not {self.agent}'s")
@@ -184,7 +187,7 @@ class OrderManager:
         await self._pulse.before_order()
         await self._commit(advance(wish, Signed(signed), self._clock.now_ns()), market)
         self._books.tell(order_id, Sent())
-        self._to_beat.set()
+        self._signals.beat.set()
         try:
             ack = await self._venue.submit(signed)
         except VenueRejected as error:
@@ -199,7 +202,7 @@ class OrderManager:
         except BaseException as error:
             # Cut off, or a defect of the adapter: the order may be out there all the same.
             self._books.tell(order_id, Lost(f"interrupted by {type(error).__name__}"))
-            self._to_tend.set()
+            self._signals.tend.set()
             raise
         else:
             if ack.order_id not in ("", order_id):
@@ -285,7 +288,7 @@ class OrderManager:
     def on_event(self, event: OrderUpdate | TradeUpdate) -> None:
         """Queue news from the user channel; `run` works it off in order."""
         self._news.append(event)
-        self._heard.set()
+        self._signals.heard.set()
 
     def _absorb(self) -> None:
         while self._news:
@@ -305,9 +308,13 @@ class OrderManager:
         self._absorb()
         async with self._asking:
             self._pulse.lapsed = False
-            self._reconciled_ns = self._clock.now_ns()
+            now = self._reconciled_ns = self._clock.now_ns()
+            recent = now - int(_RECENT_S * SECOND_NS) if self._recovered else None
             try:
-                report = await reconcile(self._books, self._doubts, self._venue, self._clock)
+                report = await reconcile(
+                    self._books, self._doubts, self._venue, self._clock, recent
+                )
+                self._recovered = True
             finally:
                 await self._written()
         if not report.clean:
@@ -327,13 +334,17 @@ class OrderManager:
         Raises LeaseLost when the session is no longer ours.
         """
         self._running = True
-        loops = [self._hear_loop(), self._write_loop(), self._tend_loop(), self._beat_loop()]
+        loops = OrderLoops(
+            self._signals, self._pulse, self._doubts, self._clock, self._settings.store_retry_s
+        )
         try:
-            await _until_one_fails(loops, f"orders-{self.agent}")
+            await loops.run(
+                absorb=self._absorb, flush=self.flush, tend=self._tend, wants_beat=self._wants_beat
+            )
         finally:
             self._running = False
             with contextlib.suppress(StoreUnavailable, LeaseLost, TimeoutError):
-                await asyncio.wait_for(self.flush(), 5)
+                await asyncio.wait_for(self.flush(), _LAST_FLUSH_S)
 
     async def work_off(self) -> None:
         """Do once, and at once, what `run` does all the time; for callers with their own loop."""
@@ -356,9 +367,9 @@ class OrderManager:
 
     async def _written(self) -> None:
         """See that changes get written: by `run` if it runs, else here."""
-        self._to_tend.set()
+        self._signals.tend.set()
         if self._running:
-            self._to_write.set()
+            self._signals.write.set()
             return
         try:
             await self.flush()
@@ -374,44 +385,6 @@ class OrderManager:
                 await self.reconcile()
             except VenueError as error:
                 log.warning("reconcile_failed", agent=self.agent, error=str(error))
-
-    async def _hear_loop(self) -> None:
-        while True:
-            await self._heard.wait()
-            self._heard.clear()
-            self._absorb()
-            self._to_write.set()
-            self._to_tend.set()
-
-    async def _write_loop(self) -> None:
-        while True:
-            try:
-                await self.flush()
-            except StoreUnavailable as error:
-                log.warning("journal_waits", agent=self.agent, error=str(error))
-                await asyncio.sleep(self._settings.store_retry_s)
-                continue
-            await self._to_write.wait()
-            self._to_write.clear()
-
-    async def _tend_loop(self) -> None:
-        while True:
-            await self._tend()
-            self._to_write.set()
-            due_ns = self._doubts.next_ns
-            wait_s = 1.0 if due_ns is None else (due_ns - self._clock.now_ns()) / SECOND_NS
-            await _wait(self._to_tend, min(1.0, max(0.01, wait_s)))
-
-    async def _beat_loop(self) -> None:
-        while True:
-            if not self._wants_beat():
-                await _wait(self._to_beat, self._settings.heartbeat_s)
-                continue
-            wait_s = self._pulse.due_in_s()
-            if wait_s > 0:
-                await asyncio.sleep(wait_s)
-            elif not await self._pulse.beat():
-                await asyncio.sleep(min(1.0, self._settings.heartbeat_s / 5))
 
     def _wants_beat(self) -> bool:
         return self._settings.heartbeat_always or any(True for _ in self._books.open_lives())
@@ -460,23 +433,3 @@ class OrderManager:
 
 def _reason(error: VenueRejected) -> str:
     return f"{error.code}: {error}"
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Wait for an event, but not longer than that."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
-    event.clear()
-
-
-async def _until_one_fails(loops: Sequence[Coroutine[Any, Any, None]], name: str) -> None:
-    """Run endless loops together; raise the first one's error, ending the others."""
-    tasks = [asyncio.create_task(loop, name=f"{name}-{i}") for i, loop in enumerate(loops)]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

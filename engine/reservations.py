@@ -52,8 +52,10 @@ def _up(scaled: int) -> int:
 def _dearest_price_e4(fee: FeeSchedule, tick_e4: int, limit_e4: int) -> int:
     """Price up to the limit at which a fixed sum of cash pays the most fee.
 
-    For cash ``K`` the fee is ``K * rate * p ** (e - 1) * (1 - p) ** e``, highest where
-    ``p = (e - 1) / (2 e - 1)``: at the lowest price for an exponent of 1.
+    For cash ``K`` and an exponent ``e`` the fee is ``K * rate * p ** (e - 1) * (1 - p) ** e``
+    (one ``p`` more on a schedule of the notional): highest at the lowest price for today's
+    exponent of 1, else where its derivative is zero.
     """
-    peak = PRICE_ONE * (fee.exponent - 1) // (2 * fee.exponent - 1) if fee.exponent > 0 else 0
+    power = fee.exponent - 1 + fee.of_notional
+    peak = PRICE_ONE * power // (power + fee.exponent) if fee.exponent > 0 else 0
     return max(min(tick_e4, limit_e4), min(peak, limit_e4))
