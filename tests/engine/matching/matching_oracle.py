@@ -117,6 +117,7 @@ class Naive:
             self.log.append(("delayed", order.order_id))
             return
         self.run(order)
+        self.tighten()
 
     def check(self, order: CoreOrder, now_ns: int) -> None:
         if order.order_id in self.known:
@@ -240,7 +241,6 @@ class Naive:
                     death_s * SECOND_NS if order.expires_s else 0,
                 )
             )  # fmt: skip
-        self.tighten()
 
     def trade(
         self, order: CoreOrder, outcome: Outcome, up_price: int, fills: list[tuple[Resting, int]]
@@ -298,6 +298,7 @@ class Naive:
             self.log.append(("cancelled", order.order_id, order.size_e6))
             return
         self.run(order)
+        self.tighten()
 
     def impose(self, account: str, bids: dict[int, int], asks: dict[int, int]) -> None:
         """Orders of the provider are called by their level."""
@@ -330,6 +331,7 @@ class Naive:
                             price, cash, cash, size - mine,
                         )
                     )  # fmt: skip
+        self.tighten()
 
     def tighten(self) -> None:
         bids = [o.up_price for o in self.book if o.bid]
