@@ -19,6 +19,7 @@ from venue.polymarket.gamma import (
     winner_of,
 )
 
+_ALL = str(USD)
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 
 
@@ -108,8 +109,10 @@ class GammaDiscovery:
         rows = body.get("data", body) if isinstance(body, Mapping) else body
         for row in rows if isinstance(rows, list) else ():
             payouts = row.get("payouts") if isinstance(row, Mapping) else None
-            if isinstance(payouts, list) and [int(p) for p in payouts] in ([USD, 0], [0, USD]):
-                return market.up_token if int(payouts[0]) else market.down_token
+            if isinstance(payouts, list) and len(payouts) == 2:
+                paid = [str(amount) for amount in payouts]
+                if paid in (["0", _ALL], [_ALL, "0"]):
+                    return market.up_token if paid[0] == _ALL else market.down_token
         return None
 
     async def _raw(self, slug: str) -> Mapping[str, Any] | None:

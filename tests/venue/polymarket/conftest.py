@@ -4,11 +4,13 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from aiohttp import WSMsgType, web
 
 from models.events import FeedEvent, FeedState, FeedStatus
@@ -16,6 +18,7 @@ from models.markets import FeeSchedule, Market, Outcome, Side
 from models.orders import OrderRequest, TimeInForce
 from models.settings import Settings
 from models.units import SECOND_NS
+from venue.polymarket.client import PolymarketVenue
 from venue.polymarket.endpoints import Endpoints
 
 UP = "71321045679252212594626385532706912750332728571942532289631379312455583992563"
@@ -158,33 +161,56 @@ class ScriptedVenue:
                 transport.abort()
 
 
-@pytest.fixture
-async def scripted() -> AsyncIterator[ScriptedVenue]:
-    """A scripted venue that knows one API key and takes heartbeats and balance refreshes."""
+def reset(venue: ScriptedVenue) -> None:
+    """Forget what a test taught: one API key is known, refreshes are taken, nothing was heard."""
+    venue.plays.clear()
+    venue.plays["GET /auth/derive-api-key"] = [(200, CREDS)]
+    venue.plays["GET /auth/api-keys"] = [(200, {"apiKeys": [CREDS["apiKey"]]})]
+    venue.plays["GET /balance-allowance/update"] = [(200, {})]
+    venue.heard.clear()
+
+
+@asynccontextmanager
+async def scripted_venue() -> AsyncIterator[ScriptedVenue]:
     app = web.Application()
     runner = web.AppRunner(app, shutdown_timeout=0.1)
-    site_ready: dict[str, ScriptedVenue] = {}
+    ready: dict[str, ScriptedVenue] = {}
 
     async def http(request: web.Request) -> web.StreamResponse:
-        return await site_ready["venue"].http(request)
+        return await ready["venue"].http(request)
 
     async def socket(request: web.Request) -> web.StreamResponse:
-        return await site_ready["venue"].socket(request)
+        return await ready["venue"].socket(request)
 
     app.router.add_get("/ws", socket)
     app.router.add_route("*", "/{tail:.*}", http)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     port = runner.addresses[0][1]
     base, ws = f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}/ws"
-    venue = ScriptedVenue(Endpoints(base, base, base, base, base, ws, ws, ws, ws))
-    venue.plays["GET /auth/derive-api-key"] = [(200, CREDS)]
-    venue.plays["GET /auth/api-keys"] = [(200, {"apiKeys": [CREDS["apiKey"]]})]
-    venue.plays["GET /balance-allowance/update"] = [(200, {})]
-    site_ready["venue"] = venue
+    venue = ready["venue"] = ScriptedVenue(Endpoints(base, base, base, base, base, ws, ws, ws, ws))
+    reset(venue)
     yield venue
     await runner.cleanup()
+
+
+@pytest.fixture
+async def scripted() -> AsyncIterator[ScriptedVenue]:
+    async with scripted_venue() as venue:
+        yield venue
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_venue(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[tuple[ScriptedVenue, PolymarketVenue]]:
+    """A scripted venue and a client logged in to it, for a whole module: logging in is slow."""
+    home = tmp_path_factory.mktemp("floor")
+    settings = Settings(_env_file=None, floor_home=home, sim_port=1)  # type: ignore[call-arg]
+    async with scripted_venue() as venue:
+        client = await PolymarketVenue.connect(settings, 7, "tester", where=venue.where)
+        yield venue, client
+        await client.close()
 
 
 class Recorder:
