@@ -5,6 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -12,8 +13,10 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 import redis
+from psycopg import sql
 
 from models.settings import Settings
+from models.tables import metadata
 from store.embedded import Program, prepare_postgres, prepare_redis
 from store.schema import upgrade
 from store.urls import Urls, at_database, ensure_databases, urls
@@ -94,17 +97,43 @@ def postgres_server(embedded_home: Path, embedded_urls: Urls) -> Iterator[Urls]:
         stop_program(process, program)
 
 
+@contextmanager
+def _new_database(server: Urls, name: str) -> Iterator[str]:
+    with psycopg.connect(server.admin, autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE floor STRATEGY file_copy").format(
+                sql.Identifier(name)
+            )
+        )
+        yield at_database(server.database, name)
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
 _numbers = itertools.count(1)
 
 
 @pytest.fixture
 def postgres_url(postgres_server: Urls) -> Iterator[str]:
     """Address of a fresh, migrated database, dropped afterwards."""
-    name = f"test_{next(_numbers)}"
-    with psycopg.connect(postgres_server.admin, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE floor STRATEGY file_copy")
-        yield at_database(postgres_server.database, name)
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with _new_database(postgres_server, f"test_{next(_numbers)}") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def kept_database(postgres_server: Urls) -> Iterator[str]:
+    with _new_database(postgres_server, "test_kept") as url:
+        yield url
+
+
+@pytest.fixture
+def clean_postgres_url(kept_database: str) -> str:
+    """Address of a migrated, empty database; quicker than `postgres_url`, for tests that leave
+    the tables as they are."""
+    with psycopg.connect(kept_database, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")
+        for table in metadata.tables:
+            connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
+    return kept_database
 
 
 @pytest.fixture(scope="session")

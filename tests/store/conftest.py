@@ -125,8 +125,8 @@ def make() -> type[Make]:
 
 
 @pytest.fixture
-async def db(postgres_url: str) -> AsyncIterator[Database]:
+async def db(clean_postgres_url: str) -> AsyncIterator[Database]:
     """An open database that knows the agents `alpha` and `beta`."""
-    async with Database(postgres_url, max_size=6) as database:
+    async with Database(clean_postgres_url, max_size=6) as database:
         await agents.sync_agents(database, [Make.spec(), Make.spec("beta")])
         yield database

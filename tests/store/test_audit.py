@@ -58,10 +58,10 @@ async def test_nothing_can_be_changed_or_removed(db: Database, statement: str) -
     ],
 )
 async def test_what_is_changed_by_force_is_found(
-    db: Database, postgres_url: str, by_force: str, report: str
+    db: Database, clean_postgres_url: str, by_force: str, report: str
 ) -> None:
     seals = await fill(db)
-    with psycopg.connect(postgres_url, autocommit=True) as admin:
+    with psycopg.connect(clean_postgres_url, autocommit=True) as admin:
         admin.execute("ALTER TABLE audit_log DISABLE TRIGGER ALL")
         admin.execute(by_force)
         admin.execute("ALTER TABLE audit_log ENABLE TRIGGER ALL")
@@ -69,10 +69,10 @@ async def test_what_is_changed_by_force_is_found(
 
 
 async def test_the_seal_does_not_depend_on_the_reader_s_time_zone(
-    db: Database, postgres_url: str
+    db: Database, clean_postgres_url: str
 ) -> None:
     await fill(db)
-    with psycopg.connect(postgres_url, options="-c timezone=Asia/Kolkata") as reader:
+    with psycopg.connect(clean_postgres_url, options="-c timezone=Asia/Kolkata") as reader:
         rows = reader.execute(
             "SELECT bool_and(hash = audit_log_hash(entry)) FROM audit_log AS entry"
         ).fetchall()

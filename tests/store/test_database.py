@@ -48,9 +48,11 @@ async def test_an_absent_server_is_unavailable_soon_and_keeps_its_secret() -> No
     assert "hunter2" not in shown
 
 
-async def test_connections_cut_by_the_server_are_replaced(db: Database, postgres_url: str) -> None:
+async def test_connections_cut_by_the_server_are_replaced(
+    db: Database, clean_postgres_url: str
+) -> None:
     await asyncio.gather(*(db.fetch("SELECT pg_sleep(0.05)") for _ in range(6)))
-    with psycopg.connect(postgres_url, autocommit=True) as admin:
+    with psycopg.connect(clean_postgres_url, autocommit=True) as admin:
         admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -66,8 +68,8 @@ async def test_connections_cut_by_the_server_are_replaced(db: Database, postgres
     assert await db.fetch("SELECT 1 AS a") == [{"a": 1}]
 
 
-async def test_callers_beyond_the_bound_wait_their_turn(postgres_url: str) -> None:
-    async with Database(postgres_url, max_size=2) as database:
+async def test_callers_beyond_the_bound_wait_their_turn(clean_postgres_url: str) -> None:
+    async with Database(clean_postgres_url, max_size=2) as database:
         counts = await asyncio.gather(
             *(
                 database.fetch_one(

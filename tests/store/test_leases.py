@@ -3,17 +3,19 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from models.errors import BadValue, LeaseLost
-from store import leases
+from store import agents, leases
 from store.database import Database
 
 
 @pytest.fixture
-async def wide(postgres_url: str, db: Database) -> AsyncIterator[Database]:
+async def wide(postgres_url: str, make: Any) -> AsyncIterator[Database]:
     async with Database(postgres_url, max_size=12, timeout_s=30) as database:
+        await agents.sync_agents(database, [make.spec()])
         yield database
 
 

@@ -46,14 +46,14 @@ def rows(url: str, table: Any) -> list[Any]:
 
 
 async def test_code_reads_the_integers_that_code_wrote(
-    db: Database, postgres_url: str, tmp_path: Path
+    db: Database, clean_postgres_url: str, tmp_path: Path
 ) -> None:
     async with MarketDataWriter(db, tmp_path) as writer:
         writer.top(top())
         writer.top(top(1, bid_e4=None, bid_size_e6=0, last_trade_e4=None))
         writer.trade(TradePrint(TS + 2_000_000, TS, "0xc1", "101", Side.SELL, 1, 10**13))
         writer.spot(SpotTick(TS, TS + 1_000, "BTC", SpotSource.CHAINLINK, 9_876_543_210_987))
-    full, one_sided, print_ = rows(postgres_url, MarketDataRow)
+    full, one_sided, print_ = rows(clean_postgres_url, MarketDataRow)
     assert (full.ts_ns, full.recv_ns, full.kind) == (TS, TS + 5_000, "top")
     assert (full.bid_e4, full.bid_size_e6) == (5_400, 12_340_000)
     assert (full.ask_e4, full.ask_size_e6, full.last_e4) == (5_500, 1, 5_450)
@@ -64,7 +64,7 @@ async def test_code_reads_the_integers_that_code_wrote(
         1,
         10**13,
     )
-    (spot,) = rows(postgres_url, SpotPriceRow)
+    (spot,) = rows(clean_postgres_url, SpotPriceRow)
     assert (spot.asset, spot.source, spot.price_e8) == (
         "BTC",
         SpotSource.CHAINLINK,
@@ -130,9 +130,9 @@ async def test_nonsense_is_refused_alone(db: Database, tmp_path: Path) -> None:
 
 
 async def test_while_postgres_is_away_rows_wait_in_the_spool(
-    db: Database, postgres_url: str, tmp_path: Path
+    db: Database, clean_postgres_url: str, tmp_path: Path
 ) -> None:
-    nowhere = postgres_url.rpartition(":")[0] + ":1/floor"
+    nowhere = clean_postgres_url.rpartition(":")[0] + ":1/floor"
     async with Database(nowhere, timeout_s=0.1) as away:
         async with MarketDataWriter(away, tmp_path) as writer:
             for n in range(5_000):

@@ -83,11 +83,11 @@ async def test_signals_of_a_stale_session_are_refused_its_events_kept(
 
 
 async def test_while_postgres_is_away_they_wait_in_the_spool_and_arrive_once(
-    db: Database, postgres_url: str, tmp_path: Path
+    db: Database, clean_postgres_url: str, tmp_path: Path
 ) -> None:
     lease = await leases.acquire(db, "alpha", "one", 60)
     assert lease is not None
-    nowhere = postgres_url.rpartition(":")[0] + ":1/floor"
+    nowhere = clean_postgres_url.rpartition(":")[0] + ":1/floor"
     async with Database(nowhere, timeout_s=0.1) as away:
         journal = PostgresJournal(away, "alpha", lease, spool_dir=tmp_path, patience_s=0.1)
         for n in range(500):
@@ -112,11 +112,11 @@ async def test_while_postgres_is_away_they_wait_in_the_spool_and_arrive_once(
 
 
 async def test_a_successor_writes_what_its_predecessor_left_behind(
-    db: Database, postgres_url: str, tmp_path: Path
+    db: Database, clean_postgres_url: str, tmp_path: Path
 ) -> None:
     lease = await leases.acquire(db, "alpha", "one", 60)
     assert lease is not None
-    nowhere = postgres_url.rpartition(":")[0] + ":1/floor"
+    nowhere = clean_postgres_url.rpartition(":")[0] + ":1/floor"
     async with Database(nowhere, timeout_s=0.1) as away:
         dying = PostgresJournal(away, "alpha", lease, spool_dir=tmp_path)
         dying.signal("0xc1", "last words", {})
@@ -128,11 +128,11 @@ async def test_a_successor_writes_what_its_predecessor_left_behind(
 
 
 async def test_a_stale_session_does_not_drain_the_spool(
-    db: Database, postgres_url: str, tmp_path: Path
+    db: Database, clean_postgres_url: str, tmp_path: Path
 ) -> None:
     stale = await leases.acquire(db, "alpha", "one", 60)
     assert stale is not None
-    nowhere = postgres_url.rpartition(":")[0] + ":1/floor"
+    nowhere = clean_postgres_url.rpartition(":")[0] + ":1/floor"
     async with Database(nowhere, timeout_s=0.1) as away:
         journal = PostgresJournal(away, "alpha", stale, spool_dir=tmp_path)
         journal.signal("0xc1", "intent", {})
