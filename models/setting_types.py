@@ -1,5 +1,6 @@
 """What a setting's value may look like. No message here repeats a value: some are secrets."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,7 +27,7 @@ def rooted(root: Path) -> Callable[[Path], Path]:
     """Make a function that reads a relative path as one below `root`, and ``~`` as the home."""
 
     def resolve(path: Path) -> Path:
-        return root / path.expanduser()
+        return Path(os.path.normpath(root / path.expanduser()))
 
     return resolve
 
