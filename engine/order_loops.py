@@ -94,9 +94,13 @@ class OrderLoops:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Wait for an event, but not longer than that."""
+    """Wait for an event, but not longer than that.
+
+    Not with `asyncio.wait_for`: in Python 3.11 it forgets a cancel that comes with the event.
+    """
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()
     event.clear()
 
 

@@ -344,7 +344,8 @@ class OrderManager:
         finally:
             self._running = False
             with contextlib.suppress(StoreUnavailable, LeaseLost, TimeoutError):
-                await asyncio.wait_for(self.flush(), _LAST_FLUSH_S)
+                async with asyncio.timeout(_LAST_FLUSH_S):
+                    await self.flush()
 
     async def work_off(self) -> None:
         """Do once, and at once, what `run` does all the time; for callers with their own loop."""

@@ -1,6 +1,7 @@
 """One agent's order manager with its world around it, which can crash and start again."""
 
 import random
+from typing import Any
 
 from fakes.journal import FakeJournal, FakeStore
 from fakes.venue import FakeVenue, make_market
@@ -8,6 +9,7 @@ from fakes.wire import FakeClock, Wire
 
 from engine.orders import OrderManager, OrderSettings
 from engine.portfolio import Portfolio
+from engine.ports import Clock
 from models.markets import Market
 from models.orders import Fill, Order, OrderState, TradeStatus
 
@@ -18,8 +20,13 @@ CAPITAL_E6 = 1_000_000_000
 class Floor:
     """Holds the venue, the store and the current session's manager."""
 
-    def __init__(self, *markets: Market, settings: OrderSettings | None = None) -> None:
-        self.clock = FakeClock()
+    def __init__(
+        self,
+        *markets: Market,
+        settings: OrderSettings | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.clock: Any = clock or FakeClock()
         self.wire = Wire()
         self.markets = markets or (make_market(),)
         self.venue = FakeVenue(self.clock, self.wire, *self.markets)

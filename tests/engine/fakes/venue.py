@@ -8,8 +8,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from fakes.wire import FakeClock, Wire
+from fakes.wire import Wire
 
+from engine.ports import Clock
 from models.errors import BadValue, VenueRejected
 from models.events import OrderUpdate, TradeUpdate
 from models.markets import FeeSchedule, Market, Outcome, Side, taker_fee_e6
@@ -86,7 +87,7 @@ class Levels:
 class FakeVenue:
     """Implements `engine.ports.Venue`; the methods below `# --- the world` play everyone else."""
 
-    def __init__(self, clock: FakeClock, wire: Wire, *markets: Market) -> None:
+    def __init__(self, clock: Clock, wire: Wire, *markets: Market) -> None:
         self.markets = {market.condition_id: market for market in markets}
         self.orders: dict[str, Resident] = {}
         self.venue_trades: dict[str, VenueTrade] = {}
