@@ -1,6 +1,7 @@
 """What all channels share: one sink, one state told once, and a count of what went wrong."""
 
 import time
+import traceback
 
 import structlog
 
@@ -31,7 +32,12 @@ class Outlet:
             self._sink(event)
         except Exception:
             self.refused += 1
-            log.exception("sink_failed", channel=self._channel, kind=type(event).__name__)
+            log.error(
+                "sink_failed",
+                channel=self._channel,
+                kind=type(event).__name__,
+                trace=traceback.format_exc(limit=-4),
+            )
 
     def set(self, state: FeedState, detail: str = "") -> None:
         """Announce a state, unless it is the one announced last."""

@@ -132,7 +132,11 @@ class UserChannel:
 
     def _frame(self, frame: bytes, recv_ns: int) -> None:
         bad = 0
-        for raw in _split(frame):
+        try:
+            raws = _split(frame)
+        except msgspec.DecodeError:
+            raws, bad = [], 1
+        for raw in raws:
             try:
                 self._message(raw, recv_ns)
             except (msgspec.DecodeError, ValueError, VenueError):

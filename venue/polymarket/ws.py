@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -184,7 +185,7 @@ class Link:
             self._on_frame(frame, recv_ns)
         except Exception:
             self.failures += 1
-            log.exception("frame_failed", link=self._name, size=len(frame))
+            log.error("frame_failed", link=self._name, trace=traceback.format_exc(limit=-4))
 
     async def _ping(self, socket: ClientConnection) -> None:
         """Ask for signs of life, at once and then regularly; end a connection that gives none."""
