@@ -28,6 +28,7 @@ from venue.simulator.desk import STRANGERS, Desk
 from venue.simulator.eip712 import checksum, keccak
 from venue.simulator.journal import Journal
 from venue.simulator.life import Life
+from venue.simulator.mirror import Mirror
 from venue.simulator.records import (
     CANCELED,
     DELAYED,
@@ -68,7 +69,7 @@ class Clerk:
         self._tape = tape
         self._users = users
         self._outbox = outbox
-        self.life: Life | None = None
+        self.life: Life | Mirror | None = None
         self.on_trade: Any = lambda record, now_ns: None
 
     def absorb(self, events: Iterable[CoreEvent], now_ns: int) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from models.settings import Liquidity, Settings, TradingMode
 from models.units import to_cash_e6
+from venue.polymarket.endpoints import Endpoints, endpoints
 
 RECORDING = Path("polymarket_btc_15m_book5_2026-02") / "book5_1hz.parquet"
 """The recording of 15-minute books, below the folder of recorded data."""
@@ -16,16 +17,6 @@ class Series:
 
     asset: str
     timeframe: str
-
-
-@dataclass(frozen=True, slots=True)
-class MirrorUrls:
-    """Where a mirror reads the venue it copies (public endpoints only)."""
-
-    clob: str
-    gamma: str
-    ws_market: str
-    ws_prices: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +68,12 @@ class SimulatorConfig:
             Series("ETH", "5m"),
         )
     )
-    mirror: MirrorUrls | None = None
+    mirror: Endpoints | None = None
 
 
 def config_from_settings(settings: Settings) -> SimulatorConfig:
     """Translate the floor's settings; paper trading mirrors the venue its URLs name."""
-    mirror = None
-    if settings.trading_mode is TradingMode.PAPER:
-        mirror = MirrorUrls(
-            clob=settings.polymarket_clob_url,
-            gamma=settings.polymarket_gamma_url,
-            ws_market=settings.polymarket_ws_market_url,
-            ws_prices=settings.polymarket_ws_prices_url,
-        )
+    paper = settings.trading_mode is TradingMode.PAPER
     return SimulatorConfig(
         port=settings.sim_port,
         home=settings.floor_home / "sim",
@@ -98,5 +82,5 @@ def config_from_settings(settings: Settings) -> SimulatorConfig:
         window_seconds=settings.sim_window_seconds,
         seed=settings.sim_seed,
         capital_e6=to_cash_e6(settings.initial_capital),
-        mirror=mirror,
+        mirror=endpoints(settings) if paper else None,
     )

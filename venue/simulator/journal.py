@@ -93,7 +93,9 @@ class Journal:
         self._trades[trade.trade_id] = trade
 
     def window(self, window: WindowRecord) -> None:
-        self._add("INSERT OR REPLACE INTO windows VALUES (?,?)", (window.slug, _pack(window)))
+        self._add(
+            "INSERT OR REPLACE INTO windows VALUES (?,?)", (window.market.slug, _pack(window))
+        )
 
     def redemption(self, redemption: Redemption) -> None:
         self._add(

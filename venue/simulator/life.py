@@ -1,7 +1,6 @@
 """The life of a window: listed, played, started, ended, resolved, forgotten."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Protocol
 
 import structlog
@@ -15,7 +14,6 @@ from venue.simulator.records import WindowRecord
 from venue.simulator.schedule import Schedule
 from venue.simulator.spot import TWAP_S, SpotPath, twap_e8
 from venue.simulator.windows import (
-    LISTED_AHEAD,
     Registry,
     Window,
     length_s,
@@ -78,36 +76,13 @@ class Life:
                 lambda due, s=series, n=length: self._next(s, n, due),  # type: ignore[misc]
             )
 
-    def restore(self, record: WindowRecord, now_ns: int) -> Window:
-        """Bring back a window known before a restart; what it missed happens at once."""
-        series, start_s = _series_of(record.slug)
-        window = self._make(series, start_s, record.length_s, record.listed_ns)
-        window.market = replace(window.market, tick_e4=record.tick_e4)
-        window.opening_e8, window.closing_e8 = record.opening_e8, record.closing_e8
-        window.volume_e6, window.resolved_ns = record.volume_e6, record.resolved_ns
-        window.winner = record.winner
-        self._registry.add(window)
-        return window
-
     def resume(self, window: Window, now_ns: int) -> None:
         """Plan what is left of a restored window's life."""
         if window.winner is None:
             self._plan(window, _series_of(window.market.slug)[0], now_ns)
 
     def save(self, window: Window) -> None:
-        self._journal.window(
-            WindowRecord(
-                slug=window.market.slug,
-                listed_ns=window.listed_ns,
-                length_s=window.market.window_s,
-                tick_e4=window.market.tick_e4,
-                opening_e8=window.opening_e8,
-                closing_e8=window.closing_e8,
-                winner=window.winner,
-                resolved_ns=window.resolved_ns,
-                volume_e6=window.volume_e6,
-            )
-        )
+        self._journal.window(remembered(window))
 
     # --- stages -------------------------------------------------------------------------------
 
@@ -202,9 +177,21 @@ class Life:
             self._market.forgotten(window)
 
 
+def remembered(window: Window) -> WindowRecord:
+    """What the disk keeps of a window."""
+    return WindowRecord(
+        market=window.market,
+        number=window.number,
+        question_id=window.question_id,
+        listed_ns=window.listed_ns,
+        opening_e8=window.opening_e8,
+        closing_e8=window.closing_e8,
+        winner=window.winner,
+        resolved_ns=window.resolved_ns,
+        volume_e6=window.volume_e6,
+    )
+
+
 def _series_of(slug: str) -> tuple[Series, int]:
     asset, _, timeframe, start = slug.split("-")
     return Series(asset.upper(), timeframe), int(start)
-
-
-__all__ = ["LISTED_AHEAD", "Life", "Market"]

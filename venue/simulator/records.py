@@ -2,7 +2,7 @@
 
 import msgspec
 
-from models.markets import Outcome, Side
+from models.markets import Market, Outcome, Side
 from models.orders import TimeInForce, TradeStatus
 
 LIVE, DELAYED, MATCHED, CANCELED = "LIVE", "DELAYED", "MATCHED", "CANCELED"
@@ -77,12 +77,12 @@ class TradeRecord(msgspec.Struct):
 
 
 class WindowRecord(msgspec.Struct, frozen=True):
-    """What must be remembered of a window: prices, winner, tick."""
+    """What must be remembered of a window: its market as it is now, prices, winner."""
 
-    slug: str
+    market: Market
+    number: str
+    question_id: str
     listed_ns: int
-    length_s: int
-    tick_e4: int
     opening_e8: int | None
     closing_e8: int | None
     winner: Outcome | None

@@ -7,6 +7,8 @@ import msgspec
 import structlog
 
 from venue.simulator.bank import CASH
+from venue.simulator.records import WindowRecord
+from venue.simulator.windows import Window
 
 if TYPE_CHECKING:
     from venue.simulator.world import World
@@ -29,8 +31,9 @@ def restore(world: "World") -> None:
     if hearts is not None:
         world.hearts.restore(msgspec.json.decode(hearts, type=dict[str, str]), now)
     unresolved = []
-    for record in sorted(journal.read_windows(), key=lambda r: r.slug[-10:]):
-        window = world.life.restore(record, now)
+    for record in sorted(journal.read_windows(), key=lambda r: r.market.start_ns):
+        window = restored(record)
+        world.registry.add(window)
         if window.closed:
             continue
         unresolved.append(window)
@@ -62,6 +65,21 @@ def restore(world: "World") -> None:
             "simulator_restored", wallets=len(held), trades=len(trades),
             open_orders=world.desk.open_count(), windows=len(unresolved),
         )  # fmt: skip
+
+
+def restored(record: WindowRecord) -> Window:
+    """A window as it was when it was last written down."""
+    return Window(
+        market=record.market,
+        number=record.number,
+        question_id=record.question_id,
+        listed_ns=record.listed_ns,
+        opening_e8=record.opening_e8,
+        closing_e8=record.closing_e8,
+        winner=record.winner,
+        resolved_ns=record.resolved_ns,
+        volume_e6=record.volume_e6,
+    )
 
 
 def _tradable(world: "World", token: str) -> bool:

@@ -57,6 +57,8 @@ class RunningSimulator:
         self._heart.cancel()
         with suppress(asyncio.CancelledError):
             await self._heart
+        if self.world.mirror is not None:
+            await self.world.mirror.close()
         for hub in self.world.hubs():
             await hub.close()
         await self._runner.cleanup()
@@ -80,6 +82,8 @@ async def start_simulator(config: SimulatorConfig, clock: Clock | None = None) -
         raise
     try:
         world.open()
+        if world.mirror is not None:
+            await world.mirror.run()
         runner = web.AppRunner(_app(world), access_log=None, shutdown_timeout=0.5)
         await runner.setup()
         await web.SockSite(runner, listener).start()
@@ -90,8 +94,8 @@ async def start_simulator(config: SimulatorConfig, clock: Clock | None = None) -
     port = listener.getsockname()[1]
     heart = asyncio.create_task(_beat(world), name="simulator-clockwork")
     log.info(
-        "simulator_started", port=port, liquidity=world.sources.name,
-        description=world.sources.description, window_seconds=config.window_seconds,
+        "simulator_started", port=port, liquidity=world.liquidity,
+        description=world.description, window_seconds=config.window_seconds,
     )  # fmt: skip
     return RunningSimulator(
         f"http://{config.host}:{port}", f"ws://{config.host}:{port}", port, world, runner, heart

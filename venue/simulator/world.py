@@ -10,7 +10,7 @@ from engine.matching.types import ExchangeConfig
 from engine.ports import Clock
 from models.markets import TIMEFRAMES, Outcome
 from models.units import PRICE_ONE, SECOND_NS
-from venue.simulator import mischief
+from venue.simulator import mirror, mischief
 from venue.simulator.auth import ApiKey, Keyring
 from venue.simulator.bank import PROVIDER, TAKER, Bank
 from venue.simulator.clerk import Clerk
@@ -23,6 +23,7 @@ from venue.simulator.journal import Journal
 from venue.simulator.life import Life
 from venue.simulator.limits import Limits
 from venue.simulator.liquidity import Demand, Step
+from venue.simulator.mirror import Mirror
 from venue.simulator.records import CANCELED, DELAYED, OrderRecord
 from venue.simulator.restore import restore
 from venue.simulator.schedule import Schedule
@@ -46,7 +47,7 @@ class World:
     def __init__(self, config: SimulatorConfig, clock: Clock) -> None:
         self.config = config
         self._clock = clock
-        self.sources = choose(config)
+        self.sources = choose(config) if config.mirror is None else None
         self.journal = Journal(config.home / "simulator.sqlite" if config.home else None)
         self.exchange = VenueExchange(ExchangeConfig())
         self.registry = Registry()
@@ -69,18 +70,24 @@ class World:
             self.desk, self.bank, self.journal, self.registry, self.tape, self.users, self.outbox
         )
         self.settlements = Settlements(self)
-        self.life = Life(
-            config, self.schedule, self.registry, self.journal, self, self.sources.of,
-            self.sources.paths,
-        )  # fmt: skip
+        self.mirror = Mirror(self, config.mirror) if config.mirror is not None else None
+        self.life = self.mirror or self._calendar()
         self._wire_up()
+
+    def _calendar(self) -> Life:
+        sources = self.sources or choose(self.config)
+        life = Life(
+            self.config, self.schedule, self.registry, self.journal, self, sources.of,
+            sources.paths,
+        )  # fmt: skip
+        life.mid_e4 = self._mid_e4
+        life.late_ms = self._late_ms
+        return life
 
     def _wire_up(self) -> None:
         self.desk.absorb = self.clerk.absorb
         self.clerk.life = self.life
         self.clerk.on_trade = self.settlements.matched
-        self.life.mid_e4 = self._mid_e4
-        self.life.late_ms = self._late_ms
         self.tape.window_of = self.registry.by_token.get
         self.tape.now_ns = self.now
 
@@ -127,7 +134,8 @@ class World:
         self.outbox.release()
 
     def _second(self, now_ns: int) -> None:
-        for asset, path in self.sources.paths.items():
+        paths = self.sources.paths if self.sources is not None else {}
+        for asset, path in paths.items():
             at_s = now_ns // SECOND_NS
             spot = path.price_e8(now_ns)
             for kind, price in (
@@ -284,11 +292,20 @@ class World:
     def clear_fault(self, name: str | None) -> None:
         mischief.switch_off(self, name)
 
+    @property
+    def liquidity(self) -> str:
+        """``replay``, ``model`` or ``mirror``."""
+        return self.sources.name if self.sources is not None else mirror.NAME
+
+    @property
+    def description(self) -> str:
+        return self.sources.description if self.sources is not None else mirror.DESCRIPTION
+
     def status(self) -> dict[str, Any]:
         windows = [w for w in self.registry.all() if not w.closed]
         return {
-            "liquidity": self.sources.name,
-            "description": self.sources.description,
+            "liquidity": self.liquidity,
+            "description": self.description,
             "window_seconds": self.config.window_seconds
             or TIMEFRAMES[self.config.series[0].timeframe],
             "seed": self.config.seed,
