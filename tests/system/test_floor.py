@@ -33,7 +33,7 @@ def test_two_agents_trade_within_two_minutes(floor: Floor) -> None:
     )
     floor.until("the market maker's first fill", lambda: fills(floor), 120)
     seen = floor.status()
-    assert seen["simulator"]["liquidity"] == "replay"
+    assert seen["liquidity"]["liquidity"] == "replay"
     agents = {agent["name"]: agent for agent in seen["agents"]}
     assert agents[MAKER]["status"] == "running"
     assert agents[MAKER]["heartbeat_age_s"] < 30

@@ -1,0 +1,61 @@
+"""Runs the sample flows on an in-process worker and prints how each ended, as JSON.
+
+A program of its own, because Prefect's test server leaves sockets behind that would fail
+whichever test the garbage collector finds them in.
+"""
+
+import asyncio
+import json
+import os
+from typing import Any
+
+from prefect import Flow
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.testing.utilities import prefect_test_harness
+
+from tasks.inprocess import InProcessWorker
+from tests.tasks import sample_flows
+
+POOL = "ops-test"
+
+
+async def schedule(client: PrefectClient, flow: Flow[..., Any], **parameters: Any) -> FlowRun:
+    """Deploy a flow of `sample_flows` and start one run of it."""
+    deployment_id = await client.create_deployment(
+        flow_id=await client.create_flow(flow),
+        name="test",
+        entrypoint=f"tests.tasks.sample_flows.{flow.fn.__name__}",
+        work_pool_name=POOL,
+        parameters=parameters,
+    )
+    return await client.create_flow_run_from_deployment(deployment_id)
+
+
+async def final_state(client: PrefectClient, run: FlowRun) -> Any:
+    while True:
+        now = await client.read_flow_run(run.id)
+        if now.state is not None and now.state.is_final():
+            return now.state
+        await asyncio.sleep(0.2)
+
+
+async def main() -> None:
+    async with InProcessWorker(work_pool_name=POOL, name=POOL) as worker, get_client() as client:
+        runs = [
+            await schedule(client, sample_flows.good, word=str(os.getpid())),
+            await schedule(client, sample_flows.bad),
+            await schedule(client, sample_flows.slow),
+        ]
+        await worker.get_and_submit_flow_runs()
+        states = [await final_state(client, run) for run in runs]
+    print(json.dumps({"states": [[state.name, state.message] for state in states]}))
+
+
+if __name__ == "__main__":
+    with (
+        prefect_test_harness(server_startup_timeout=120),
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+    ):
+        asyncio.run(main())
