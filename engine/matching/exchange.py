@@ -143,8 +143,8 @@ class Exchange(Trading):
         if state.winner is not None:
             return events
         self._make_room(state, len(targets))
-        rows = state.call(kernels.impose, self._accounts, self._out, number, targets, self._want)
-        self._tell(state, 1, rows, number, now_ns, CancelReason.USER, events)
+        n = state.call(kernels.impose, self._accounts, self._out, number, targets, self._want)
+        self._read(state, n, 1, number, 0, now_ns, events)
         return events
 
     def take(
@@ -164,21 +164,22 @@ class Exchange(Trading):
         """
         state = self._state(condition_id)
         number = self._unlimited(account)
-        kind = state.kinds.get((token_id, side))
-        if kind is None or not 0 < price_e4 < PRICE_ONE or not 0 < size_e6 <= at.MAX_SIZE:
+        kinds = state.kinds.get(token_id)
+        if kinds is None or not 0 < price_e4 < PRICE_ONE or not 0 < size_e6 <= at.MAX_SIZE:
             raise BadValue(
                 f"taker in {state.market.slug}: token {token_id}, price {price_e4} e4, "
                 f"size {size_e6} e6 cannot trade there"
             )
+        kind = kinds[0] if side is Side.BUY else kinds[1]
         events = self.advance(now_ns)
         if state.winner is not None:
             return events
         self._make_room(state, 1)
-        rows = state.call(
+        n = state.call(
             kernels.submit, self._accounts, self._out,
             number, kind, price_e4, size_e6, size_e6, at.GTC, at.RELEASED | at.TAKE_ONLY,
         )  # fmt: skip
-        self._tell(state, 1, rows, number, now_ns, CancelReason.USER, events, kind)
+        self._read(state, n, 1, number, kind, now_ns, events)
         return events
 
     # --- markets ------------------------------------------------------------------------------
@@ -207,8 +208,8 @@ class Exchange(Trading):
             self._unhold(state, entry)
             self._end(entry, CancelReason.RESOLVED, events)
         self._make_room(state, 0)
-        rows = state.call(kernels.drain, self._accounts, self._out)
-        self._tell(state, 0, rows, 0, now_ns, CancelReason.RESOLVED, events)
+        n = state.call(kernels.drain, self._accounts, self._out)
+        self._read(state, n, 0, 0, 0, now_ns, events, CancelReason.RESOLVED)
         state.winner = winner
         events.append(Resolved(condition_id, winner))
         self._redeem(state, winner, events)

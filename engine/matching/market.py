@@ -65,6 +65,12 @@ class MarketState:
         Orders with a name that rest, by row.
     delayed
         Orders in their taker delay, by id.
+    kinds
+        Kind of a BUY and of a SELL, by token.
+    sides
+        Token, outcome and side, by kind.
+    spare
+        Orders that may still be entered before `make_room` must look again.
     rebated_fees_e6, rebates_paid_e6
         Fees that rebates were paid for, and what was paid.
     """
@@ -81,18 +87,19 @@ class MarketState:
         self.delayed: dict[str, Entry] = {}
         self.rebated_fees_e6 = 0
         self.rebates_paid_e6 = 0
+        self.spare = 0
         self.head = at.new_head()
         self.levels = at.new_levels()
         self.orders = np.zeros((FIRST_ORDERS, at.ORDER_FIELDS), np.int64)
         self.held = np.zeros((accounts, at.HELD_FIELDS), np.int64)
         self.kinds = {
-            (market.up_token, Side.BUY): 2 * at.BID + at.UP,
-            (market.up_token, Side.SELL): 2 * at.ASK + at.UP,
-            (market.down_token, Side.BUY): 2 * at.ASK + at.DOWN,
-            (market.down_token, Side.SELL): 2 * at.BID + at.DOWN,
+            market.up_token: (2 * at.BID + at.UP, 2 * at.ASK + at.UP),
+            market.down_token: (2 * at.ASK + at.DOWN, 2 * at.BID + at.DOWN),
         }
         self.sides = {
-            kind: (token, market.outcome(token), side) for (token, side), kind in self.kinds.items()
+            kind: (token, market.outcome(token), side)
+            for token, kinds in self.kinds.items()
+            for kind, side in zip(kinds, (Side.BUY, Side.SELL), strict=True)
         }
         self._set_rules(config)
 
@@ -130,12 +137,13 @@ class MarketState:
         return kernel(self.head, self.levels, self.orders, self.held, accounts, out, *rest)
 
     def make_room(self, orders: int) -> None:
-        """Make sure that so many more orders can rest."""
-        size = len(self.orders)
-        while size <= self.live + orders + 1:
+        """Make sure that so many more orders can rest, and note how many could."""
+        live, size = self.live, len(self.orders)
+        while size < 2 * (live + orders + 1):
             size *= 2
         if size > len(self.orders):
             self.orders = grown(self.orders, size)
+        self.spare = size - live - 1
 
     def token_index(self, token_id: str) -> int:
         return at.UP if token_id == self.market.up_token else at.DOWN

@@ -26,46 +26,50 @@ _LEVEL_SIDE = (Side.BUY, Side.SELL)
 class Reporter:
     """Turns rows into events and keeps the named orders' state in step.
 
-    Attributes
+    Parameters
     ----------
     names
         Accounts' names by index.
+    open_orders
+        Open entries by account and id; those that end are taken out.
+
+    Attributes
+    ----------
     trades
         Trades so far; the last trade's number.
     """
 
-    def __init__(self, names: list[str]) -> None:
-        self.names = names
+    def __init__(self, names: list[str], open_orders: dict[int, dict[str, Entry]]) -> None:
+        self._names = names
+        self._open = open_orders
         self.trades = 0
 
     def read(
         self,
         state: MarketState,
         rows: list[Row],
+        first: int,
         taker: Entry | int,
         taker_kind: int,
         now_ns: int,
         reason: CancelReason,
         events: list[CoreEvent],
-        ended: list[Entry],
     ) -> None:
-        """Append the events of `rows` to `events` and entries that ended to `ended`.
+        """Append the events of `rows` from `first` on to `events`.
 
         `taker` is the order the rows are about, or the account's index of a nameless one.
         `reason` is why orders were cancelled, unless a row says otherwise.
         """
         condition_id = state.market.condition_id
-        walk = iter(rows)
-        if isinstance(taker, Entry):
-            taker_kind = taker.kind
+        walk = iter(rows[first:] if first else rows)
         for row in walk:
             what = row[0]
             if what == at.LEVEL:
                 events.append(LevelChanged(condition_id, _LEVEL_SIDE[row[1]], row[2], row[3]))
             elif what == at.TRADE:
-                self._trade(state, row, walk, taker, taker_kind, now_ns, events, ended)
+                self._trade(state, row, walk, taker, taker_kind, now_ns, events)
             elif what == at.CANCEL:
-                self._cancel(state, row, reason, events, ended)
+                self._cancel(state, row, reason, events)
             elif what == at.TIGHTENED:
                 events.append(TickChanged(condition_id, row[1], row[2]))
 
@@ -78,16 +82,15 @@ class Reporter:
         taker_kind: int,
         now_ns: int,
         events: list[CoreEvent],
-        ended: list[Entry],
     ) -> None:
         _, up_price, size, cash, fee, legs = trade[:6]
         makers: list[Leg] = []
         while len(makers) < legs:
             row = next(walk)
             if row[0] == at.LEG:
-                makers.append(self._maker(state, row, up_price, taker_kind, ended))
+                makers.append(self._maker(state, row, up_price, taker_kind))
             else:
-                self._cancel(state, row, CancelReason.SELF_TRADE, events, ended)
+                self._cancel(state, row, CancelReason.SELF_TRADE, events)
         if not makers:
             return
         self.trades += 1
@@ -131,7 +134,7 @@ class Reporter:
             order_id, account = taker.order.order_id, taker.order.account
             filled, left = taker.filled_e6, taker.open_e6
         else:
-            account = self.names[taker]
+            account = self._names[taker]
             order_id = f"{account}/{state.number}/t{self.trades}"
             filled, left = size, 0
         return Leg(
@@ -140,14 +143,12 @@ class Reporter:
             size, cash, fee, filled, left,
         )  # fmt: skip
 
-    def _maker(
-        self, state: MarketState, row: Row, up_price: int, taker_kind: int, ended: list[Entry]
-    ) -> Leg:
+    def _maker(self, state: MarketState, row: Row, up_price: int, taker_kind: int) -> Leg:
         _, number, seq, account_index, kind, size, cash, left = row
         token_id, outcome, side = state.sides[kind]
         entry = state.entries.get(number)
         if entry is None:
-            account = self.names[account_index]
+            account = self._names[account_index]
             order_id = nameless(account, state.number, seq)
             filled = size
         else:
@@ -157,8 +158,9 @@ class Reporter:
             filled = entry.filled_e6
             if left == 0:
                 entry.state = OrderState.FILLED
+                entry.row = 0
                 del state.entries[number]
-                ended.append(entry)
+                del self._open[entry.account][order_id]
             else:
                 entry.state = OrderState.PARTIAL
         if kind & 1 == taker_kind & 1:
@@ -177,7 +179,6 @@ class Reporter:
         row: Row,
         reason: CancelReason,
         events: list[CoreEvent],
-        ended: list[Entry],
     ) -> None:
         entry = state.entries.pop(row[1], None)
         if entry is None:
@@ -185,7 +186,8 @@ class Reporter:
         if row[5] == at.BY_SELF_TRADE:
             reason = CancelReason.SELF_TRADE
         end(entry, reason)
-        ended.append(entry)
+        entry.row = 0
+        del self._open[entry.account][entry.order.order_id]
         events.append(cancelled(entry, reason, row[4]))
 
 
@@ -197,7 +199,7 @@ def nameless(account: str, market: int, seq: int) -> str:
 def end(entry: Entry, reason: CancelReason) -> None:
     expired = reason is CancelReason.EXPIRED
     entry.state = OrderState.EXPIRED if expired else OrderState.CANCELLED
-    entry.reason = reason.value
+    entry.reason = reason
 
 
 def cancelled(entry: Entry, reason: CancelReason, remaining_e6: int) -> Cancelled:

@@ -13,7 +13,7 @@ from engine.matching.ledger import Ledger
 from engine.matching.market import Entry, MarketState
 from engine.matching.types import CoreOrder, ExchangeConfig
 from models.errors import BadValue
-from models.markets import Market, Outcome
+from models.markets import Market, Outcome, Side
 from models.orders import OrderState
 from models.units import MILLISECOND_NS
 
@@ -190,7 +190,8 @@ def _fill_entry(ledger: Ledger, image: EntryImage, out: at.Array) -> None:
     order = image.order
     state = ledger._states[order.condition_id]
     account = ledger._index[order.account]
-    entry = Entry(order, account, state.kinds[order.token_id, order.side])
+    kind = state.kinds[order.token_id][0 if order.side is Side.BUY else 1]
+    entry = Entry(order, account, kind)
     entry.state = image.state
     entry.filled_e6 = image.filled_e6
     entry.cash_e6 = image.cash_e6

@@ -9,7 +9,7 @@ from engine.matching.kernels import layout as at
 from engine.matching.kernels import orders as kernels
 from engine.matching.ledger import Ledger
 from engine.matching.market import TIFS, Entry, MarketState
-from engine.matching.report import Reporter, cancelled, end
+from engine.matching.report import Reporter, Row, cancelled, end
 from engine.matching.types import (
     CancelReason,
     CoreEvent,
@@ -26,11 +26,12 @@ from models.orders import OrderState, TimeInForce
 from models.units import PRICE_ONE, SECOND_NS
 
 NEVER = 2**63 - 1
-_STATES = {
-    at.RESTS: OrderState.LIVE,
-    at.FILLED: OrderState.FILLED,
-    at.DROPPED: OrderState.CANCELLED,
-}
+_STATES = (OrderState.LIVE, OrderState.FILLED, OrderState.CANCELLED, OrderState.DELAYED)
+"""By the loops' result: RESTS, FILLED, DROPPED, HELD."""
+# Names of this module, because looking a member up in its enum costs as much as matching.
+_BUY, _GTC, _GTD = Side.BUY, TimeInForce.GTC, TimeInForce.GTD
+_LIVE, _PARTIAL, _FILLED = OrderState.LIVE, OrderState.PARTIAL, OrderState.FILLED
+_USER = CancelReason.USER
 _UNRELEASABLE = {
     at.NO_BALANCE: CancelReason.BALANCE,
     at.FOK_UNFILLED: CancelReason.FOK_KILLED,
@@ -50,107 +51,102 @@ class Trading(Ledger):
         self._timer_count = 0
         self._next_ns = NEVER
         self._pending: list[CoreEvent] = []
-        self._report = Reporter(self._names)
+        self._report = Reporter(self._names, self._open)
         self._out = np.zeros((1024, at.OUT_FIELDS), np.int64)
         self._want = np.zeros((2, PRICE_ONE + 1), np.int64)
+
+    # --- entering -----------------------------------------------------------------------------
 
     def _submit(self, order: CoreOrder, now_ns: int, events: list[CoreEvent]) -> None:
         state = self._states.get(order.condition_id)
         if state is None or state.winner is not None:
             raise OrderRefused("closed", refusals.NO_BOOK)
-        kind = state.kinds.get((order.token_id, order.side))
-        if kind is None:
+        kinds = state.kinds.get(order.token_id)
+        if kinds is None:
             raise OrderRefused("other", refusals.UNKNOWN_ASSET)
-        if order.order_id in self._entries:
-            raise refusals.duplicated(order.order_id)
+        order_id = order.order_id
+        if order_id in self._entries:
+            raise refusals.duplicated(order_id)
         account = self._index.get(order.account)
         if account is None:
             raise OrderRefused("balance", refusals.NO_BALANCE)
-        if order.expires_s or order.tif is TimeInForce.GTD:
+        if order.expires_s or order.tif is _GTD:
             self._check_expiry(order, now_ns)
-        buys = order.side is Side.BUY
-        rows = self._enter(
-            state, account, kind, order,
-            order.maker_amount_e6 if buys else order.taker_amount_e6,
-            at.POST_ONLY if order.post_only else 0,
-        )  # fmt: skip
-        if rows < 0:
+        kind = kinds[0] if order.side is _BUY else kinds[1]
+        n = self._enter(state, account, kind, order, at.POST_ONLY if order.post_only else 0)
+        if n < 0:
             raise refusals.refused(
-                rows, order, state.tick_e4, state.market.min_size_e6,
-                self.config.min_market_buy_e6,
-            )  # fmt: skip
-        entry = Entry(order, account, kind)
-        self._entries[order.order_id] = entry
-        self._open[account][order.order_id] = entry
-        done = self._out[0].tolist()
-        if done[1] == at.HELD:
+                n, order, state.tick_e4, state.market.min_size_e6, self.config.min_market_buy_e6
+            )
+        rows: list[Row] = self._out[:n].tolist()
+        result = rows[0][1]
+        entry = self._entries[order_id] = Entry(order, account, kind)
+        self._open[account][order_id] = entry
+        events.append(Placed(order.condition_id, order, _STATES[result]))
+        if result == at.HELD:
             entry.state = OrderState.DELAYED
-            entry.held_e6 = done[4]
-            state.delayed[order.order_id] = entry
-            self._remind(now_ns + state.delay_ns, order.order_id)
-            events.append(Placed(order.condition_id, order, OrderState.DELAYED))
-            return
-        events.append(Placed(order.condition_id, order, _STATES[done[1]]))
-        self._finish(state, entry, done, rows, now_ns, events)
+            entry.held_e6 = rows[0][4]
+            state.delayed[order_id] = entry
+            self._remind(now_ns + state.delay_ns, order_id)
+        else:
+            self._finish(state, entry, rows, now_ns, events)
 
     def _enter(
-        self,
-        state: MarketState,
-        account: int,
-        kind: int,
-        order: CoreOrder,
-        cash_e6: int,
-        flags: int,
+        self, state: MarketState, account: int, kind: int, order: CoreOrder, flags: int
     ) -> int:
-        self._make_room(state, 1)
+        if state.spare < 1:
+            self._make_room(state, 1)
+        state.spare -= 1
+        tif = order.tif
         return kernels.submit(
             state.head, state.levels, state.orders, state.held, self._accounts, self._out,
-            account, kind, order.price_e4, order.size_e6, cash_e6, TIFS[order.tif], flags,
+            account, kind, order.price_e4, order.size_e6,
+            order.maker_amount_e6 if order.side is _BUY else order.taker_amount_e6,
+            at.GTC if tif is _GTC else TIFS[tif], flags,
         )  # fmt: skip
 
     def _finish(
         self,
         state: MarketState,
         entry: Entry,
-        done: list[int],
-        rows: int,
+        rows: list[Row],
         now_ns: int,
         events: list[CoreEvent],
     ) -> None:
         """Tell what an order that met the book did there, and keep its entry."""
-        order, result = entry.order, done[1]
-        self._tell(state, 1, rows, entry, now_ns, CancelReason.USER, events)
+        order, result = entry.order, rows[0][1]
+        if len(rows) > 1:
+            self._report.read(state, rows, 1, entry, entry.kind, now_ns, _USER, events)
         if result == at.RESTS:
-            entry.row = done[2]
+            entry.row = rows[0][2]
             state.entries[entry.row] = entry
-            entry.state = OrderState.PARTIAL if entry.filled_e6 else OrderState.LIVE
-            if order.tif is TimeInForce.GTD:
+            entry.state = _PARTIAL if entry.filled_e6 else _LIVE
+            if order.tif is _GTD:
                 death_s = order.expires_s - self.config.gtd_early_s
                 self._remind(death_s * SECOND_NS, order.order_id)
-            return
-        if result == at.FILLED:
-            entry.state = OrderState.FILLED
+        elif result == at.FILLED:
+            entry.state = _FILLED
             del self._open[entry.account][order.order_id]
-            return
-        immediate = order.tif.immediate
-        self._end(entry, CancelReason.FAK_REST if immediate else CancelReason.SELF_TRADE, events)
+        elif order.tif.immediate:
+            self._end(entry, CancelReason.FAK_REST, events)
+        else:
+            self._end(entry, CancelReason.SELF_TRADE, events)
+
+    # --- leaving ------------------------------------------------------------------------------
 
     def _release(self, entry: Entry, now_ns: int, events: list[CoreEvent]) -> None:
+        """Let an order meet the book after its taker delay."""
         order = entry.order
         state = self._states[order.condition_id]
         self._unhold(state, entry)
-        buys = order.side is Side.BUY
-        rows = self._enter(
-            state, entry.account, entry.kind, order,
-            order.maker_amount_e6 if buys else order.taker_amount_e6, at.RELEASED,
-        )  # fmt: skip
-        if rows < 0:
+        n = self._enter(state, entry.account, entry.kind, order, at.RELEASED)
+        if n < 0:
             events.append(Released(order.condition_id, order, OrderState.CANCELLED))
-            self._end(entry, _UNRELEASABLE[rows], events)
+            self._end(entry, _UNRELEASABLE[n], events)
             return
-        done = self._out[0].tolist()
-        events.append(Released(order.condition_id, order, _STATES[done[1]]))
-        self._finish(state, entry, done, rows, now_ns, events)
+        rows: list[Row] = self._out[:n].tolist()
+        events.append(Released(order.condition_id, order, _STATES[rows[0][1]]))
+        self._finish(state, entry, rows, now_ns, events)
 
     def _unhold(self, state: MarketState, entry: Entry) -> None:
         del state.delayed[entry.order.order_id]
@@ -162,35 +158,34 @@ class Trading(Ledger):
 
     def _cancel(self, entry: Entry, reason: CancelReason, events: list[CoreEvent]) -> None:
         state = self._states[entry.order.condition_id]
-        rows = state.call(kernels.cancel, self._accounts, self._out, entry.row)
-        self._tell(state, 0, rows, entry, 0, reason, events)
+        n = kernels.cancel(
+            state.head, state.levels, state.orders, state.held, self._accounts, self._out,
+            entry.row,
+        )  # fmt: skip
+        self._report.read(state, self._out[:n].tolist(), 0, entry, entry.kind, 0, reason, events)
 
     def _end(self, entry: Entry, reason: CancelReason, events: list[CoreEvent]) -> None:
         end(entry, reason)
         self._open[entry.account].pop(entry.order.order_id, None)
         events.append(cancelled(entry, reason, entry.open_e6))
 
-    def _tell(
+    # --- markets ------------------------------------------------------------------------------
+
+    def _read(
         self,
         state: MarketState,
+        n: int,
         first: int,
-        rows: int,
         taker: Entry | int,
+        kind: int,
         now_ns: int,
-        reason: CancelReason,
         events: list[CoreEvent],
-        kind: int = 0,
+        reason: CancelReason = CancelReason.USER,
     ) -> None:
-        """Append the events of the rows just written."""
-        if rows <= first:
-            return
-        ended: list[Entry] = []
-        self._report.read(
-            state, self._out[first:rows].tolist(), taker, kind, now_ns, reason, events, ended
-        )
-        for entry in ended:
-            entry.row = 0
-            del self._open[entry.account][entry.order.order_id]
+        """Append the events of the `n` rows just written."""
+        if n > first:
+            rows: list[Row] = self._out[:n].tolist()
+            self._report.read(state, rows, first, taker, kind, now_ns, reason, events)
 
     def _redeem(self, state: MarketState, winner: Outcome, events: list[CoreEvent]) -> None:
         won = at.UP if winner is Outcome.UP else at.DOWN
@@ -223,10 +218,11 @@ class Trading(Ledger):
         return [(row[2], row[3]) for row in self._out[:rows].tolist()]
 
     def _make_room(self, state: MarketState, orders: int) -> None:
+        """Let so many more orders rest, and whatever then happens be reported."""
         state.make_room(orders)
-        needed = 3 * state.live + 4 * orders + 16
+        needed = 3 * len(state.orders) + 4 * orders + 16
         if needed > len(self._out):
-            self._out = np.zeros((2 * needed, at.OUT_FIELDS), np.int64)
+            self._out = np.zeros((needed, at.OUT_FIELDS), np.int64)
 
     def _remind(self, when_ns: int, order_id: str) -> None:
         self._timer_count += 1
