@@ -1,8 +1,10 @@
 """Real servers for the tests: one embedded Postgres and one Redis, started when first asked for."""
 
+import ctypes
 import itertools
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +23,8 @@ from store.embedded import Program, prepare_postgres, prepare_redis
 from store.schema import upgrade
 from store.urls import Urls, at_database, ensure_databases, urls
 
+PR_SET_PDEATHSIG = 1
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -29,9 +33,20 @@ def free_port() -> int:
 
 
 def run_program(program: Program, log: Path) -> subprocess.Popen[bytes]:
+    """Start a server that ends when this process does, however that ends."""
+
+    def die_with_parent() -> None:
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(program.stop_signal))
+
     with log.open("ab") as out:
         return subprocess.Popen(
-            program.argv, env=dict(program.env), cwd=program.cwd, stdout=out, stderr=out
+            program.argv,
+            env=dict(program.env),
+            cwd=program.cwd,
+            stdout=out,
+            stderr=out,
+            preexec_fn=die_with_parent,
         )
 
 

@@ -37,6 +37,13 @@ def settings(**fields: Any) -> Settings:
     return Settings(_env_file=None, **(given | fields))
 
 
+def alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def test_secrets_are_made_once_and_only_ours_to_read(tmp_path: Path) -> None:
     made = passwords(tmp_path / "home")
     assert passwords(tmp_path / "home") == made
@@ -221,6 +228,36 @@ print("both ran")
         assert "both ran" in result.stdout, result.stderr[-2_000:]
     finally:
         shutil.rmtree(folder)
+
+
+def test_a_server_told_to_die_with_its_parent_does_although_it_changes_user(
+    tmp_path: Path, programs: SimpleNamespace
+) -> None:
+    port = programs.free_port()
+    program = prepare_postgres(tmp_path / "home", port)
+    script = f"""
+import ctypes, os, subprocess, sys
+def die_with_parent():
+    ctypes.CDLL(None).prctl(1, {int(program.stop_signal)})
+server = subprocess.Popen({program.argv!r}, env={dict(program.env)!r}, cwd={str(program.cwd)!r},
+                          preexec_fn=die_with_parent)
+print(server.pid, flush=True)
+server.wait()
+"""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    with parent:
+        assert parent.stdout is not None
+        server = psutil.Process(int(parent.stdout.readline()))
+        addresses = urls(settings(floor_home=tmp_path / "home", postgres_port=port))
+        programs.wait_for("Postgres", lambda: ensure_databases(addresses), Path(os.devnull))
+        assert server.is_running()
+        parent.kill()
+    deadline = time.monotonic() + 20
+    while alive(server):
+        assert time.monotonic() < deadline, "Postgres outlived its parent"
+        time.sleep(0.05)
 
 
 def test_preparing_again_keeps_the_data_and_a_half_made_cluster_is_made_anew(
