@@ -161,7 +161,12 @@ class Desk:
         token_id = market.token(intent.outcome) if known else ""
         exposure = self.exposure(market, token_id)
         room = headroom_e6(exposure, self._limits)
-        request = to_request(intent, book, market, self._agent, self._new_id(now), now, room)
+        intent_id = self._new_id(now)
+        request = to_request(intent, book, market, self._agent, intent_id, now, room)
+        whole = intent.budget_e6
+        if isinstance(request, Refusal) and request.policy == "min_size" and whole is not None:
+            # Perhaps the limits left too little of the budget: ask for all of it to name them.
+            request = to_request(intent, book, market, self._agent, intent_id, now, whole)
         if isinstance(request, Refusal):
             self.refuse(market, request, told(intent))
             return

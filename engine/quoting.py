@@ -59,8 +59,8 @@ def plan(
     if fault := fault_of(quote, market):
         return QuotePlan(notes=(fault,))
     orders = tuple(open_orders)
-    bid = _Half(Side.BUY, quote.bid_e4, whole_e6(quote.bid_size_e6), orders, holdings)
-    ask = _Half(Side.SELL, quote.ask_e4, whole_e6(quote.ask_size_e6), orders, holdings)
+    bid = _Half(Side.BUY, quote.bid_e4, quote.bid_size_e6, orders, holdings)
+    ask = _Half(Side.SELL, quote.ask_e4, quote.ask_size_e6, orders, holdings)
     places: list[OrderRequest] = []
     notes: list[str] = []
     cash = holdings.cash_e6
@@ -121,6 +121,7 @@ class _Half:
     ) -> None:
         self.side = side
         self.name = "bid" if side is Side.BUY else "ask"
+        size_e6 = 0 if price_e4 is None else whole_e6(size_e6)
         self.price_e4 = price_e4 if size_e6 > 0 else None
         self.sold_outcome = Outcome.DOWN if side is Side.BUY else Outcome.UP
         self._orders = tuple(order for order in orders if up_side(order) is side)

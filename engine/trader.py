@@ -202,6 +202,9 @@ class Trader:
             self._failed_in_a_row = 0
         except StrategyFailed as error:
             self._note_failure(market, error)
+        except LeaseLost as error:
+            self._end_all(error)
+            raise
         finally:
             finder.cancel()
             state.window = None
@@ -336,20 +339,27 @@ class Trader:
         state, new = self._data.state(market)
         self.standing.markets[market.condition_id] = market
         if new:
+            self._observe_strike(state)
             await self._feed.watch(market)
         return state
 
     def _observe_strikes(self, tick: SpotTick) -> None:
-        """Take the strike from the settlement feed as soon as it shows the start second."""
         for state in self._data.states.values():
             market = state.market
-            if market.strike_e8 is not None or market.asset != tick.asset:
-                continue
-            if settlement_source(market) is not tick.source:
-                continue
-            strike = observed_strike_e8(market, self._data.history(tick.asset, tick.source))
-            if strike is not None:
-                self._set_strike(state, strike, "feed")
+            if (
+                market.strike_e8 is None
+                and market.asset == tick.asset
+                and settlement_source(market) is tick.source
+            ):
+                self._observe_strike(state)
+
+    def _observe_strike(self, state: MarketState) -> None:
+        """Take the strike from the settlement feed as soon as it shows the start second."""
+        market = state.market
+        history = self._data.history(market.asset, settlement_source(market))
+        strike = observed_strike_e8(market, history)
+        if strike is not None and market.strike_e8 is None:
+            self._set_strike(state, strike, "feed")
 
     async def _find_strike(self, state: MarketState) -> None:
         strike = await find_strike(state.market, self._discovery, self._clock)
@@ -433,15 +443,18 @@ class Trader:
             await self.orders.run()
         except Exception as error:
             log.critical("order_manager_ended", agent=self.agent, reason=str(error))
-            self._fatal = error
-            self.wind_down()
+            self._end_all(error)
+
+    def _end_all(self, error: BaseException) -> None:
+        """End every window with an error after which nothing may be sent."""
+        self._fatal = self._fatal or error
+        self.wind_down()
 
     async def _reconcile(self) -> None:
         try:
             await self.orders.reconcile()
         except LeaseLost as error:
-            self._fatal = error
-            self.wind_down()
+            self._end_all(error)
         except FloorError as error:
             log.warning("reconcile_failed", agent=self.agent, reason=str(error))
 

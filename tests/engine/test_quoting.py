@@ -90,6 +90,10 @@ def test_an_order_off_the_quote_goes_and_nothing_replaces_it_before_it_is_gone(b
     assert brief(planned(BOTH, standing[1:]).places) == [(UP, BUY, 4800, 20)]
 
 
+def test_the_size_of_an_empty_side_does_not_matter():
+    assert planned(Quote(None, None, None, float("nan"))).notes == ()
+
+
 def test_an_empty_side_is_cleared():
     standing = (order(1, UP, BUY, 4800, 20), order(2, UP, SELL, 5200, 20))
     assert planned(Quote(None, 0, 5200, 20 * SHARE), standing).cancels == ("o1",)

@@ -210,6 +210,29 @@ async def test_a_refused_wish_is_noted_once_with_value_and_limit():
     await world.close()
 
 
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        Place(Outcome.UP, Side.BUY, budget_e6=float("nan")),
+        Place(Outcome.UP, Side.BUY, budget_e6="20"),
+        Place(Outcome.UP, Side.BUY, "0.5", 5 * SHARE),
+        Place("Up", "BUY", 5000, 5 * SHARE),
+        Place(None, Side.BUY, 5000, 5 * SHARE),
+        Quote("0.5", SHARE, None, 0),
+        Quote(4800, None, 5100, 20 * SHARE),
+        "BUY",
+    ],
+)
+async def test_nonsense_is_refused_and_the_window_goes_on(nonsense):
+    world = World(Scripted(on_tick=once(nonsense)))
+    await world.open()
+    await world.run(2)
+    assert world.refusals() in (["invalid"], ["quote"])
+    assert world.venue.submitted == []
+    assert not world.window.done()
+    await world.close()
+
+
 async def test_public_trades_reach_the_strategy():
     strategy = Scripted()
     world = World(strategy)
