@@ -59,10 +59,10 @@ def launch(program: Program, settings: Settings) -> None:
     # A shell's background job starts with these ignored, and exec would hand that on.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
-    record = first_record(home, program, instance)
-    write_launch(home, program.name, record)
     if ended := end_earlier(home, program.name):
         log.warning("ended_leftovers", program=program.name, processes=ended)
+    record = first_record(home, program, instance)
+    write_launch(home, program.name, record)
     time.sleep(pause_s(record.starts, record.starts[-1]))
     wait_for_needs(program, settings, instance, lambda note: _note(home, program, record, note))
     argv, environment, folder = command(program, settings)

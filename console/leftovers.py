@@ -2,13 +2,14 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
 
 from console.environment import PROGRAM, SUPERVISED_HOME
-from console.records import launches, read_floor
+from console.records import launches, read_floor, read_launch
 
 TERM_SECONDS = 4.0
 LAST_SECONDS = 12.0
@@ -45,7 +46,12 @@ def end_earlier(home: Path, program: str) -> int:
     """End what an earlier start of `program` left running; returns how many there were."""
     ours = psutil.Process()
     keep = {ours.pid, *(parent.pid for parent in ours.parents())}
-    earlier = [process for process in marked(home, program) if process.pid not in keep]
+    found = {process.pid: process for process in marked(home, program)}
+    # Servers that write their status over their environment are known by the record alone.
+    record = read_launch(home, program)
+    if record is not None and (recorded := record.identity.process()) is not None:
+        found[recorded.pid] = recorded
+    earlier = [process for pid, process in found.items() if pid not in keep]
     end(earlier)
     return len(earlier)
 
@@ -61,10 +67,29 @@ def end(processes: Iterable[psutil.Process]) -> None:
 def _end(processes: list[psutil.Process], first: signal.Signals, seconds: float) -> None:
     for process in processes:
         _send(process, first)
-    _, alive = psutil.wait_procs(processes, timeout=seconds)
-    for process in alive:
+    for process in _wait(processes, seconds):
         _send(process, signal.SIGKILL)
-    psutil.wait_procs(alive, timeout=LAST_SECONDS)
+    _wait(processes, LAST_SECONDS)
+
+
+def _wait(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait until the processes ended; returns those that have not.
+
+    One that nobody collects (in a container without an init) has ended all the same.
+    """
+    deadline = time.monotonic() + seconds
+    while alive := [process for process in processes if _lives(process)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    return alive
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _send(process: psutil.Process, number: signal.Signals) -> None:

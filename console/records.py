@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,8 @@ def _read(path: Path, kind: type[Any]) -> dict[str, Any] | None:
         raw = json.loads(path.read_text())
     except (OSError, ValueError):
         return None
-    known = {item.name for item in fields(kind)}
-    whole = isinstance(raw, dict) and {"pid", "created"} <= raw.keys() <= known
-    return raw if whole else None
+    if not isinstance(raw, dict) or not isinstance(raw.get("pid"), int):
+        return None
+    # A record of another version of the floor may have other keys.
+    needed = {item.name for item in fields(kind) if item.default is item.default_factory is MISSING}
+    return raw if needed <= raw.keys() <= {item.name for item in fields(kind)} else None
