@@ -1,14 +1,13 @@
 """The matching core with the one thing a venue needs beyond it: taking orders back."""
 
+import msgspec
+
 from engine.matching import Exchange
 from engine.matching.kernels import layout as at
-from engine.matching.kernels import orders as kernels
-from engine.matching.market import TIFS, Entry
+from engine.matching.market import Entry
 from engine.matching.types import CoreEvent, CoreOrder
 from models.errors import BadValue
 from models.markets import Side
-
-__all__ = ["VenueExchange"]
 
 
 class VenueExchange(Exchange):
@@ -27,25 +26,21 @@ class VenueExchange(Exchange):
         BadValue
             The market is not open, or the account does not cover the order.
         """
-        state = self._state(order.condition_id)
-        account = self._account(order.account)
-        kind = state.kinds.get((order.token_id, order.side))
+        state, account = self._state(order.condition_id), self._account(order.account)
+        kinds = state.kinds.get(order.token_id)
         left = order.size_e6 - filled_e6
-        if kind is None or left <= 0 or state.winner is not None:
+        if kinds is None or left <= 0 or state.winner is not None:
             raise BadValue(f"order {order.order_id} can't rest in {state.market.slug} any more")
-        buys = order.side is Side.BUY
-        cash = order.maker_amount_e6 if buys else order.taker_amount_e6
-        self._make_room(state, 1)
-        rows = kernels.submit(
-            state.head, state.levels, state.orders, state.held, self._accounts, self._out,
-            account, kind, order.price_e4, left, cash, TIFS[order.tif], at.RELEASED,
-        )  # fmt: skip
-        if rows < 0:
+        kind = kinds[0 if order.side is Side.BUY else 1]
+        rest = msgspec.structs.replace(order, size_e6=left)
+        written = self._enter(state, account, kind, rest, at.RELEASED)
+        if written < 0:
             raise BadValue(f"order {order.order_id} is not covered by {order.account}")
+        rows = self._out[:written].tolist()
         entry = Entry(order, account, kind)
         entry.filled_e6, entry.cash_e6 = filled_e6, cash_e6
         self._entries[order.order_id] = entry
         self._open[account][order.order_id] = entry
         events: list[CoreEvent] = []
-        self._finish(state, entry, self._out[0].tolist(), rows, now_ns, events)
+        self._finish(state, entry, rows, now_ns, events)
         return events
