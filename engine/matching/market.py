@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from engine.matching.kernels import layout as at
@@ -26,32 +27,29 @@ MAX_RATE_PPM = 300_000
 """Highest fee rate the compiled fee is exact for."""
 
 
-class Entry:
+class Entry(msgspec.Struct, gc=False):
     """An order with a name, and how far it has come.
 
-    ``held_e6`` is the cash set aside while a taker delay runs.
+    ``kind`` and ``account`` are the loops' numbers, ``row`` where it rests (0: nowhere) and
+    ``held_e6`` the cash set aside while a taker delay runs.
     """
 
-    __slots__ = (
-        "account", "cash_e6", "fee_e6", "filled_e6", "held_e6", "kind", "order", "reason", "row",
-        "state",
-    )  # fmt: skip
-
-    def __init__(self, order: CoreOrder, account: int, kind: int) -> None:
-        self.order = order
-        self.account = account
-        self.kind = kind
-        self.state = OrderState.LIVE
-        self.row = 0
-        self.filled_e6 = 0
-        self.cash_e6 = 0
-        self.fee_e6 = 0
-        self.held_e6 = 0
-        self.reason = ""
+    order: CoreOrder
+    account: int
+    kind: int
+    state: OrderState = OrderState.LIVE
+    row: int = 0
+    filled_e6: int = 0
+    cash_e6: int = 0
+    fee_e6: int = 0
+    held_e6: int = 0
+    reason: str = ""
 
     @property
     def open_e6(self) -> int:
-        return max(0, self.order.size_e6 - self.filled_e6)
+        """Shares that may still fill; none once cash bought more than the order's size."""
+        left = self.order.size_e6 - self.filled_e6
+        return left if left > 0 else 0
 
 
 class MarketState:

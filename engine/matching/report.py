@@ -21,6 +21,10 @@ from models.units import PRICE_ONE
 
 Row = list[int]
 _LEVEL_SIDE = (Side.BUY, Side.SELL)
+# Names of this module, because looking a member up in its enum costs as much as matching.
+_BUY, _TAKER, _MAKER = Side.BUY, Role.TAKER, Role.MAKER
+_DIRECT, _MINT, _MERGE = MatchKind.DIRECT, MatchKind.MINT, MatchKind.MERGE
+_FILLED, _PARTIAL = OrderState.FILLED, OrderState.PARTIAL
 
 
 class Reporter:
@@ -76,14 +80,14 @@ class Reporter:
     def _trade(
         self,
         state: MarketState,
-        trade: Row,
+        head: Row,
         walk: Iterator[Row],
         taker: Entry | int,
         taker_kind: int,
         now_ns: int,
         events: list[CoreEvent],
     ) -> None:
-        _, up_price, size, cash, fee, legs = trade[:6]
+        _, up_price, size, cash, fee, legs = head[:6]
         makers: list[Leg] = []
         while len(makers) < legs:
             row = next(walk)
@@ -95,25 +99,14 @@ class Reporter:
             return
         self.trades += 1
         kind = makers[0].kind
-        if any(leg.kind is not kind for leg in makers):
+        if legs > 1 and any(leg.kind is not kind for leg in makers):
             kind = MatchKind.MIXED
         leg = self._taker(state, taker, taker_kind, kind, up_price, size, cash, fee)
-        events.append(
-            Matched(
-                state.market.condition_id,
-                CoreTrade(
-                    number=self.trades,
-                    condition_id=state.market.condition_id,
-                    kind=kind,
-                    taker=leg,
-                    makers=tuple(makers),
-                    price_e4=leg.price_e4,
-                    size_e6=size,
-                    fee_e6=fee,
-                    matched_ns=now_ns,
-                ),
-            )
+        condition_id = state.market.condition_id
+        trade = CoreTrade(
+            self.trades, condition_id, kind, leg, tuple(makers), leg.price_e4, size, fee, now_ns
         )
+        events.append(Matched(condition_id, trade))
 
     def _taker(
         self,
@@ -138,7 +131,7 @@ class Reporter:
             order_id = f"{account}/{state.number}/t{self.trades}"
             filled, left = size, 0
         return Leg(
-            order_id, account, token_id, outcome, side, Role.TAKER, match,
+            order_id, account, token_id, outcome, side, _TAKER, match,
             up_price if kind & 1 == at.UP else PRICE_ONE - up_price,
             size, cash, fee, filled, left,
         )  # fmt: skip
@@ -157,18 +150,16 @@ class Reporter:
             entry.cash_e6 += cash
             filled = entry.filled_e6
             if left == 0:
-                entry.state = OrderState.FILLED
+                entry.state = _FILLED
                 entry.row = 0
                 del state.entries[number]
                 del self._open[entry.account][order_id]
             else:
-                entry.state = OrderState.PARTIAL
-        if kind & 1 == taker_kind & 1:
-            match = MatchKind.DIRECT
-        else:
-            match = MatchKind.MINT if side is Side.BUY else MatchKind.MERGE
+                entry.state = _PARTIAL
+        pair = _MINT if side is _BUY else _MERGE
+        match = _DIRECT if kind & 1 == taker_kind & 1 else pair
         return Leg(
-            order_id, account, token_id, outcome, side, Role.MAKER, match,
+            order_id, account, token_id, outcome, side, _MAKER, match,
             up_price if kind & 1 == at.UP else PRICE_ONE - up_price,
             size, cash, 0, filled, left,
         )  # fmt: skip
