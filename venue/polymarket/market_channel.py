@@ -38,7 +38,7 @@ from venue.polymarket.market_wire import (
     trade_print,
 )
 from venue.polymarket.numbers import epoch_ns, price_e4
-from venue.polymarket.ws import Link, LinkTiming
+from venue.polymarket.ws import Link, LinkTiming, nap
 
 log = structlog.get_logger(__name__)
 
@@ -80,6 +80,8 @@ class MarketChannel:
         self._best: dict[str, Best] = {}
         self._explained_at = 0.0
         self._suspicions = 0
+        self._dumped = False
+        """Whether this connection has brought a book itself."""
         self._next_check_at = 0.0
         self._telling = asyncio.Lock()
         self._watchdog: asyncio.Task[None] | None = None
@@ -144,6 +146,7 @@ class MarketChannel:
             self._best.clear()
             self._told = set(self._tokens)
             self._suspicions = 0
+            self._dumped = False
             self._explained_at = time.monotonic()
             first = {
                 "type": "market",
@@ -181,6 +184,7 @@ class MarketChannel:
         if isinstance(message, WirePriceChange):
             self._changes(message, recv_ns)
         elif isinstance(message, WireBook):
+            self._dumped = True
             self._book(message, recv_ns)
         elif isinstance(message, WirePrint):
             if message.asset_id in self._tokens:
@@ -192,6 +196,10 @@ class MarketChannel:
             self._resolved(message, recv_ns)
 
     def _changes(self, message: WirePriceChange, recv_ns: int) -> None:
+        if self._synced and not self._dumped:
+            # Opened while frozen, its books fetched by REST: what it held back is lost.
+            self._give_up("the socket thawed without a book of its own")
+            return
         for event in book_changes(message, recv_ns):
             since = self._synced.get(event.token_id)
             if since is not None and event.ts_ns >= since:
@@ -240,7 +248,8 @@ class MarketChannel:
 
     async def _watch_over(self) -> None:
         while True:
-            await asyncio.sleep(self._timing.check_s)
+            if not await nap(self._timing.check_s):
+                continue
             if self.link.connected and self._tokens:
                 try:
                     await self._fetch_missing()

@@ -15,7 +15,7 @@ from engine.ports import Sink
 from models.events import Channel, FeedState, SpotSource, SpotTick
 from venue.polymarket.channel import Outlet
 from venue.polymarket.price_wire import decode_ticks, subscribe_frames
-from venue.polymarket.ws import Link, LinkTiming
+from venue.polymarket.ws import Link, LinkTiming, nap
 
 Series = tuple[SpotSource, str]
 _SETTLES = (SpotSource.CHAINLINK, SpotSource.TWAP_60)
@@ -99,7 +99,8 @@ class PriceChannel:
 
     async def _watch_over(self) -> None:
         while True:
-            await asyncio.sleep(self._timing.check_s)
+            if not await nap(self._timing.check_s):
+                continue
             if self.link.connected and self._assets:
                 reason = self._complaint()
                 if reason:

@@ -25,7 +25,7 @@ from venue.polymarket.channel import Outlet
 from venue.polymarket.orders import WireOrder, order_update
 from venue.polymarket.registry import Markets
 from venue.polymarket.trades import Party, WireTrade, trade_of
-from venue.polymarket.ws import Link, LinkTiming
+from venue.polymarket.ws import Link, LinkTiming, nap
 
 log = structlog.get_logger(__name__)
 
@@ -183,7 +183,8 @@ class UserChannel:
 
     async def _watch_over(self) -> None:
         while True:
-            await asyncio.sleep(self._timing.check_s)
+            if not await nap(self._timing.check_s):
+                continue
             now = time.monotonic()
             late = [o for o, at in self._unheard.items() if now - at > self._timing.unheard_s]
             if late:

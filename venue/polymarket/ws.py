@@ -18,6 +18,8 @@ log = structlog.get_logger(__name__)
 Frame = bytes
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MAX_FRAME = 1 << 25
+LATE_S = 0.25
+"""A timer this late means that our own event loop was held up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,16 @@ class Backoff:
 
     def reset(self) -> None:
         self._next_s = self._least_s
+
+
+async def nap(seconds: float) -> bool:
+    """Sleep; False when we woke late, so that what came meanwhile is still waiting to be read.
+
+    A process that was held up must not blame the venue for a silence of its own making.
+    """
+    due = time.monotonic() + seconds
+    await asyncio.sleep(seconds)
+    return time.monotonic() - due < LATE_S
 
 
 class Link:
@@ -92,7 +104,8 @@ class Link:
 
     @property
     def connected(self) -> bool:
-        return self._socket is not None
+        """Whether there is a connection, and it is not being given up."""
+        return self._socket is not None and not self._restart_reason
 
     def start(self) -> None:
         if self._task is None:
@@ -175,6 +188,8 @@ class Link:
                 pinging.cancel()
 
     def _take(self, frame: Frame, recv_ns: int) -> None:
+        if self._restart_reason:
+            return  # what is still buffered of a connection given up is not to be believed
         now = time.monotonic()
         if frame == b"PONG":
             self._pong_at = now
@@ -193,8 +208,8 @@ class Link:
         with suppress(ConnectionClosed):
             while True:
                 await socket.send("PING")
-                await asyncio.sleep(self._timing.ping_s)
+                punctual = await nap(self._timing.ping_s)
                 silent = time.monotonic() - self._pong_at
-                if pong_s is not None and silent > pong_s:
+                if pong_s is not None and silent > pong_s and punctual:
                     self.restart(f"no PONG for {silent:.0f} s")
                     return

@@ -9,17 +9,28 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from aiohttp import WSMsgType, web
 
 from models.events import FeedEvent, FeedState, FeedStatus
 from models.markets import FeeSchedule, Market, Outcome, Side
-from models.orders import OrderRequest, TimeInForce
-from models.settings import Settings
+from models.orders import OrderRequest, TimeInForce, TradeStatus, VenueTrade
+from models.settings import Liquidity, Settings
 from models.units import SECOND_NS
 from venue.polymarket.client import PolymarketVenue
+from venue.polymarket.discovery import GammaDiscovery
 from venue.polymarket.endpoints import Endpoints
+from venue.polymarket.feed import FeedTiming, PolymarketFeed, PublicFeed
+from venue.polymarket.limits import Limits
+from venue.polymarket.market_channel import MarketTiming
+from venue.polymarket.price_channel import PriceTiming
+from venue.polymarket.user_channel import UserTiming
+from venue.polymarket.ws import LinkTiming
+from venue.simulator.clock import ManualClock
+from venue.simulator.config import SimulatorConfig
+from venue.simulator.server import RunningSimulator, start_simulator
 
 UP = "71321045679252212594626385532706912750332728571942532289631379312455583992563"
 DOWN = "52114319501245915516055106046884209969926127482827954674443846427813813222426"
@@ -245,3 +256,193 @@ class Recorder:
 @pytest.fixture
 def recorder() -> Recorder:
     return Recorder()
+
+
+# --- the simulator ---------------------------------------------------------------------------
+
+START_S = 1_900_000_800
+FAST = LinkTiming(ping_s=0.05, pong_s=1.0, backoff_least_s=0.02, backoff_most_s=0.1)
+TIMING = FeedTiming(
+    market=MarketTiming(
+        link=FAST, check_s=0.05, snapshot_s=0.5, quiet_s=0.5, recheck_s=0.1, unconfirmed_s=2.0
+    ),
+    user=UserTiming(link=FAST, check_s=0.05, unheard_s=0.5),
+    prices=PriceTiming(link=replace(FAST, pong_s=None), check_s=0.05, stale_s=1.0),
+)
+
+
+def order(market: Market, **changes: Any) -> OrderRequest:
+    """By default 10 Up at 0.02, far from the market."""
+    outcome = changes.get("outcome", Outcome.UP)
+    base = OrderRequest(
+        "i", "a", market.condition_id, market.token(outcome), outcome, Side.BUY, 200, 10_000_000
+    )
+    return replace(base, **changes)
+
+
+def cash_change(trades: list[VenueTrade]) -> int:
+    total = 0
+    for trade in trades:
+        if trade.status is not TradeStatus.FAILED:
+            for leg in trade.legs:
+                total += (leg.cash_e6 if leg.side is Side.SELL else -leg.cash_e6) - leg.fee_e6
+    return total
+
+
+def share_change(trades: list[VenueTrade], token: str) -> int:
+    return sum(
+        leg.size_e6 if leg.side is Side.BUY else -leg.size_e6
+        for trade in trades
+        if trade.status is not TradeStatus.FAILED
+        for leg in trade.legs
+        if leg.token_id == token
+    )
+
+
+@dataclass
+class Stage:
+    """A simulator whose clock stands still, two minutes into a modelled window."""
+
+    sim: RunningSimulator
+    clock: ManualClock
+    home: Path
+    start_s: int = START_S
+    venues: dict[int, PolymarketVenue] = field(default_factory=dict)
+    """Shared clients by nonce: logging in is slow."""
+    open: list[Any] = field(default_factory=list)
+
+    @property
+    def where(self) -> Endpoints:
+        http, ws = self.sim.url, self.sim.ws_url
+        return Endpoints(
+            f"{http}/clob", f"{http}/clob", f"{http}/gamma", f"{http}/data", f"{http}/relayer",
+            f"{ws}/ws/market", f"{ws}/ws/user", f"{ws}/ws/prices", f"{ws}/ws/live",
+        )  # fmt: skip
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(_env_file=None, floor_home=self.home, sim_port=self.sim.port)  # type: ignore[call-arg]
+
+    async def venue(
+        self, nonce: int = 1, timeout_s: float = 5.0, settings: Settings | None = None
+    ) -> PolymarketVenue:
+        venue = await PolymarketVenue.connect(
+            settings or self.settings, nonce, f"agent-{nonce}", where=self.where,
+            timeout_s=timeout_s,
+        )  # fmt: skip
+        self.open.append(venue)
+        return venue
+
+    async def shared(self, nonce: int = 1) -> PolymarketVenue:
+        """A client that stays logged in from test to test, with fresh rate limits."""
+        if nonce not in self.venues:
+            self.venues[nonce] = await PolymarketVenue.connect(
+                self.settings, nonce, f"agent-{nonce}", where=self.where
+            )
+        session = self.venues[nonce]._session
+        session.limits = Limits()
+        return PolymarketVenue(session, f"agent-{nonce}")
+
+    async def market(self) -> Market:
+        async with GammaDiscovery(self.settings, self.where) as discovery:
+            found = await discovery.market("BTC", "15m", self.start_s)
+        assert found is not None
+        return found
+
+    def feed(self, venue: PolymarketVenue | None = None) -> PublicFeed:
+        feed = (
+            PublicFeed(self.settings, where=self.where, timing=TIMING)
+            if venue is None
+            else PolymarketFeed(self.settings, venue, where=self.where, timing=TIMING)
+        )
+        self.open.append(feed)
+        return feed
+
+    async def advance(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        await self.sim.step()
+
+    async def fault(self, name: str, **params: Any) -> None:
+        async with httpx.AsyncClient() as http:
+            reply = await http.post(f"{self.sim.url}/admin/faults", json={"name": name} | params)
+        assert reply.status_code == 200, reply.text
+
+    def order(self, market: Market, **changes: Any) -> OrderRequest:
+        """By default 10 Up at 0.02, far from the market."""
+        return order(market, **changes)
+
+    def taking(self, market: Market, side: Side = Side.BUY, **changes: Any) -> OrderRequest:
+        """By default spends 4.95 on Up at whatever price."""
+        price = 9900 if side is Side.BUY else 100
+        changes = {"price_e4": price, "size_e6": 5_000_000, "tif": TimeInForce.FAK} | changes
+        return order(market, side=side, **changes)
+
+    async def clear(self) -> None:
+        async with httpx.AsyncClient() as http:
+            await http.delete(f"{self.sim.url}/admin/faults")
+
+    async def tidy(self) -> None:
+        """End what a test left behind."""
+        await self.clear()
+        for thing in reversed(self.open):
+            await thing.close()
+        self.open.clear()
+        for nonce in self.venues:
+            await (await self.shared(nonce)).cancel_all()
+
+    async def ledger(self, venue: PolymarketVenue) -> dict[str, Any]:
+        async with httpx.AsyncClient() as http:
+            reply = await http.get(f"{self.sim.url}/admin/ledger/{venue.wallet}")
+        body = reply.json()
+        return body | body["wallets"][venue.wallet]
+
+    async def send(self, venue: PolymarketVenue, request: OrderRequest, market: Market) -> str:
+        signed = await venue.sign(request, market)
+        await venue.submit(signed)
+        return signed.order_id
+
+    async def books_agree(self, venue: PolymarketVenue, market: Market) -> None:
+        """Money and orders as the adapter tells them are the exchange's own, to the last unit."""
+        truth = await self.ledger(venue)
+        trades = await venue.trades()
+        assert truth["cash_e6"] == truth["granted_e6"] + cash_change(trades)
+        assert await venue.cash_e6() == truth["cash_e6"]
+        for token in (market.up_token, market.down_token):
+            held = truth["shares_e6"].get(token, 0)
+            assert share_change(trades, token) == held
+            assert await venue.shares_e6(token) == held
+        resting = {o["order_id"] for o in truth["orders"] if o["status"] == "LIVE"}
+        assert {o.order_id for o in await venue.open_orders()} == resting
+
+
+@asynccontextmanager
+async def simulator(home: Path, **changes: Any) -> AsyncIterator[Stage]:
+    clock = ManualClock((START_S + changes.pop("into_s", 120)) * SECOND_NS)
+    config = SimulatorConfig(liquidity=Liquidity.MODEL, taker_delay_ms=0, **changes)
+    sim = await start_simulator(config, clock)
+    stage = Stage(sim, clock, home)
+    yield stage
+    await stage.tidy()
+    for venue in stage.venues.values():
+        await venue.close()
+    await sim.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    async with simulator(tmp_path_factory.mktemp("floor")) as stage:
+        yield stage
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def stage(shared_stage: Stage) -> AsyncIterator[Stage]:
+    """The module's simulator, without open orders or faults."""
+    yield shared_stage
+    await shared_stage.tidy()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def short_stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    """A simulator of its own whose windows last 40 seconds."""
+    async with simulator(tmp_path, window_seconds=40, into_s=5) as stage:
+        yield stage

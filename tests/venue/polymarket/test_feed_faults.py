@@ -186,14 +186,34 @@ async def test_a_snapshot_the_socket_owes_is_fetched_and_older_changes_ignored(
     channel: MarketChannel, scripted: Any, books: Books, recorder: Any, running: Market
 ) -> None:
     books.dump = False
+
+    async def half(socket: Any, _text: str) -> None:
+        await socket.send_str(json.dumps(book(running.down_token)))
+
+    scripted.on_frame = half
     await channel.watch(running)
     await recorder.until(lambda: UP in recorder.states())
-    assert len(recorder.of(BookSnapshot)) == 2
+    assert {s.token_id for s in recorder.of(BookSnapshot)} == {
+        running.up_token, running.down_token,
+    }  # fmt: skip
     assert scripted.calls("POST /books")
     late = change(running.up_token, "0.20") | {"timestamp": "1757908892000"}
     await scripted.tell(late, change(running.up_token, "0.49"))
     await recorder.until(lambda: recorder.of(BookChange))
     assert [c.changes[0][1] for c in recorder.of(BookChange)] == [4900]
+
+
+async def test_a_socket_that_was_frozen_from_the_start_is_not_believed_when_it_thaws(
+    channel: MarketChannel, scripted: Any, books: Books, recorder: Any, running: Market
+) -> None:
+    books.dump = False
+    await channel.watch(running)
+    await recorder.until(lambda: UP in recorder.states())
+    books.dump = True
+    await scripted.tell(change(running.up_token, "0.49"))
+    await recorder.until(lambda: recorder.states() == [UP, STALE, DOWN, UP])
+    assert recorder.of(BookChange) == []
+    assert len(recorder.of(BookSnapshot)) == 4
 
 
 async def test_a_token_the_venue_does_not_know_yet_holds_up_nobody(
