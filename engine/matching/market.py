@@ -135,13 +135,13 @@ class MarketState:
         return kernel(self.head, self.levels, self.orders, self.held, accounts, out, *rest)
 
     def make_room(self, orders: int) -> None:
-        """Make sure that so many more orders can rest, and note how many could."""
+        """Make sure that so many more orders can rest, and note how many more beside them."""
         live, size = self.live, len(self.orders)
         while size < 2 * (live + orders + 1):
             size *= 2
         if size > len(self.orders):
             self.orders = grown(self.orders, size)
-        self.spare = size - live - 1
+        self.spare = size - live - orders - 1
 
     def token_index(self, token_id: str) -> int:
         return at.UP if token_id == self.market.up_token else at.DOWN

@@ -44,12 +44,16 @@ _CACHE = _cache_folder()
 
 
 def compiled(function: _F) -> _F:
-    """Compile a function at its first call; later processes load it from disk."""
+    """Compile a function at its first call; later processes load it from disk.
+
+    The loops allocate nothing and outlive no array, so they run without numba's reference
+    counting, which would cost as much as the matching itself.
+    """
     before = _CONFIG.CACHE_DIR
     try:
         if _CACHE is not None:
             _CONFIG.CACHE_DIR = _CACHE
-        njit: Any = numba.njit(cache=_CACHE is not None)
+        njit: Any = numba.njit(cache=_CACHE is not None, _nrt=False)
         result: _F = njit(function)
     finally:
         _CONFIG.CACHE_DIR = before
