@@ -34,6 +34,7 @@ class Floor:
         self.settings = settings or OrderSettings()
         self.filled: list[Fill] = []
         self.done: list[Order] = []
+        self.told: list[str] = []
         self.boot()
 
     @property
@@ -46,17 +47,28 @@ class Floor:
         self.journal = FakeJournal(self.store, self.wire)
         self.filled.clear()
         self.done.clear()
+        self.told.clear()
         self.orders = OrderManager(
             AGENT,
             self.venue,
             self.journal,
             self.portfolio,
             self.clock,
-            self.filled.append,
-            self.done.append,
+            self._on_fill,
+            self._on_done,
             self.settings,
         )
         return self.orders
+
+    def _on_fill(self, fill: Fill) -> None:
+        order = self.orders.order(fill.order_id)
+        assert order is not None
+        self.filled.append(fill)
+        self.told.append(f"fill, {order.filled_e6 // 1_000_000} so far")
+
+    def _on_done(self, order: Order) -> None:
+        self.done.append(order)
+        self.told.append(order.state.value)
 
     async def recover(self) -> None:
         await self.orders.recover(await self.journal.load())

@@ -95,6 +95,8 @@ class FakeVenue:
         self.news: list[OrderUpdate | TradeUpdate] = []
         self.hidden: set[str] = set()
         """Ids of trades that happened but that REST does not list yet."""
+        self.blind: set[str] = set()
+        """Ids of open orders that REST does not show."""
         self.delaying = False
         """Whether orders that cross wait for `release` first."""
         self.last_beat_ns: int | None = None
@@ -294,7 +296,7 @@ class FakeVenue:
     def _shown(self, order_id: str) -> VenueOrder | None:
         self.sweep()
         ours = self.orders.get(order_id)
-        if ours is None or not ours.open:
+        if ours is None or not ours.open or order_id in self.blind:
             return None
         request = ours.request
         return VenueOrder(

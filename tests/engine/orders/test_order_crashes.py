@@ -132,7 +132,7 @@ async def recovered(
         floor.wire.deliver_late()
     else:
         await recover()
-    await floor.settle(200)
+    await floor.settle(200, step=5)
 
 
 def only_orders(floor: Floor) -> None:

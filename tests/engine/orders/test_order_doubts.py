@@ -162,3 +162,24 @@ async def test_gtd_order_gone_after_its_time_has_expired(floor: Floor) -> None:
     await floor.orders.reconcile()
     await floor.settle(40)
     assert now(floor, order).state is S.EXPIRED
+
+
+async def test_settle_time_begins_anew_when_the_order_was_seen_again(floor: Floor) -> None:
+    order = await place(floor)
+    floor.venue.hit(order.order_id, 4 * SHARE)
+    floor.venue.hidden.add("t1")
+    floor.venue.news.clear()
+    floor.venue.blind.add(order.order_id)
+    await floor.orders.reconcile()
+    await floor.settle(25, step=1)
+    floor.venue.blind.clear()
+    await floor.settle(10, step=1)
+    assert now(floor, order).state is S.LIVE
+    floor.venue.blind.add(order.order_id)
+    await floor.settle(15, step=1)
+    assert now(floor, order).state is S.UNKNOWN
+    floor.venue.blind.clear()
+    floor.venue.hidden.clear()
+    await floor.settle(15, step=1)
+    assert (now(floor, order).state, now(floor, order).filled_e6) == (S.PARTIAL, 4 * SHARE)
+    floor.assert_agreed()

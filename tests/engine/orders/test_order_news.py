@@ -3,6 +3,7 @@
 import asyncio
 
 from fakes.floor import CAPITAL_E6, Floor
+from fakes.wire import Fault
 from fakes.words import SHARE, asks, now, place
 
 from models.markets import Side
@@ -105,3 +106,28 @@ async def test_forgotten_market_leaves_nothing_behind(floor: Floor) -> None:
     floor.orders.forget(floor.market.condition_id)
     assert floor.orders.order(order.order_id) is None
     assert floor.portfolio.cash_e6 == cash
+
+
+async def test_fills_are_told_before_the_end_and_with_the_books_up_to_date(floor: Floor) -> None:
+    order = await place(floor)
+    floor.venue.hit(order.order_id, 4 * SHARE)
+    floor.venue.hit(order.order_id, 6 * SHARE)
+    floor.deliver()
+    await floor.orders.work_off()
+    assert floor.told == ["fill, 4 so far", "fill, 10 so far", "filled"]
+
+
+async def test_answer_older_than_the_news_does_not_wake_the_dead(floor: Floor) -> None:
+    floor.wire.fail("submit", Fault.TIMEOUT)
+    order = await place(floor)
+    floor.clock.advance(1)
+    asking = asyncio.create_task(floor.orders.work_off())
+    while "order" not in floor.wire.calls or floor.wire.in_flight:
+        await asyncio.sleep(0)
+    floor.venue.drop(order.order_id)
+    floor.deliver()
+    checking = asyncio.create_task(floor.orders.reconcile())
+    await asyncio.gather(asking, checking)
+    states = floor.store.states[order.order_id]
+    assert states[states.index(S.CANCELLED) :] == [S.CANCELLED]
+    floor.assert_agreed()

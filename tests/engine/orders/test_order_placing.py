@@ -141,3 +141,18 @@ async def test_cash_is_reserved_from_the_wish_on(floor: Floor) -> None:
         await asyncio.sleep(0)
         seen.add(floor.orders.reserved_cash_e6())
     assert min(seen) >= 5 * SHARE
+
+
+async def test_intent_whose_order_ended_is_not_placed_again(floor: Floor) -> None:
+    order = await place(floor)
+    await floor.orders.cancel([order.order_id])
+    again = await place(floor)
+    assert (again.order_id, again.state) == (order.order_id, S.CANCELLED)
+    assert len(floor.venue.orders) == 1
+
+
+async def test_intent_that_was_rejected_may_come_again(floor: Floor) -> None:
+    floor.wire.fail("submit", Fault.REJECTED)
+    refused = await place(floor)
+    assert refused.state is S.REJECTED
+    assert (await place(floor)).order_id != refused.order_id

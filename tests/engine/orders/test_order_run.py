@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from fakes.floor import Floor
@@ -61,7 +62,7 @@ async def test_news_reach_books_and_journal_without_anybody_waiting() -> None:
 
 
 async def test_unanswered_orders_are_resolved() -> None:
-    floor = real_floor()
+    floor = real_floor(replace(QUICK, reconcile_s=100))
     floor.wire.fail("submit", Fault.TIMEOUT, Fault.LOST)
     async with running(floor):
         found, lost = await place(floor, "i1"), await place(floor, "i2")
