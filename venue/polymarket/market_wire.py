@@ -5,7 +5,6 @@ by one typed msgspec decoder; a frame it refuses is taken apart and read object 
 an unknown or malformed one costs nothing but itself.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -162,28 +161,28 @@ def snapshot(book: WireBook | RestBook, recv_ns: int) -> BookSnapshot:
     )
 
 
-def book_changes(wire: WirePriceChange, recv_ns: int) -> Iterator[BookChange]:
-    """One event per token of the message, rows in order.
+def book_changes(wire: WirePriceChange, recv_ns: int) -> list[BookChange]:
+    """Events of a message: one per run of rows about the same token, rows in order.
 
     Raises BadValue or ValueError for a number that is none.
     """
     ts_ns = epoch_ns(wire.timestamp) or recv_ns
-    rows = wire.price_changes
+    market, rows = wire.market, wire.price_changes
     if not rows:
-        if wire.asset_id:
-            change = (Side(wire.side), price_e4(wire.price), size_e6(wire.size))
-            yield BookChange(ts_ns, recv_ns, wire.market, wire.asset_id, (change,))
-        return
-    by_token: dict[str, list[tuple[Side, int, int]]] = {}
+        if not wire.asset_id:
+            return []
+        change = (Side(wire.side), price_e4(wire.price), size_e6(wire.size))
+        return [BookChange(ts_ns, recv_ns, market, wire.asset_id, (change,))]
+    events: list[BookChange] = []
+    token = rows[0].asset_id
+    run: list[tuple[Side, int, int]] = []
     for row in rows:
-        change = (row.side, price_e4(row.price), size_e6(row.size))
-        known = by_token.get(row.asset_id)
-        if known is None:
-            by_token[row.asset_id] = [change]
-        else:
-            known.append(change)
-    for token, changes in by_token.items():
-        yield BookChange(ts_ns, recv_ns, wire.market, token, tuple(changes))
+        if row.asset_id != token:
+            events.append(BookChange(ts_ns, recv_ns, market, token, tuple(run)))
+            token, run = row.asset_id, []
+        run.append((row.side, price_e4(row.price), size_e6(row.size)))
+    events.append(BookChange(ts_ns, recv_ns, market, token, tuple(run)))
+    return events
 
 
 def trade_print(wire: WirePrint, recv_ns: int) -> TradePrint:

@@ -52,9 +52,9 @@ def price_e4(text: str) -> int:
     return scaled(text, 4)
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=65_536)
 def size_e6(text: str) -> int:
-    """Size in e6; round sizes come again and again."""
+    """Size in e6; the same sizes come again and again."""
     return scaled(text, 6)
 
 
@@ -64,6 +64,8 @@ def epoch_ns(text: str | int) -> int:
     The venue is not consistent; the magnitude tells the unit until the year 5138.
     """
     value = int(text or 0)
+    if 10**11 <= value < 10**14:  # milliseconds, what streams send
+        return value * MILLISECOND_NS
     for limit, unit in ((10**11, SECOND_NS), (10**14, MILLISECOND_NS), (10**17, 1000)):
         if value < limit:
             return value * unit

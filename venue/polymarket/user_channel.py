@@ -29,6 +29,9 @@ from venue.polymarket.ws import Link, LinkTiming, nap
 
 log = structlog.get_logger(__name__)
 
+MOST_HEARD = 4096
+"""Order ids remembered as heard of; an answer is never later than so many orders."""
+
 
 @dataclass(frozen=True, slots=True)
 class UserTiming:
@@ -75,6 +78,7 @@ class UserChannel:
         self._account = account
         self.outlet = Outlet(Channel.USER, sink)
         self._unheard: dict[str, float] = {}
+        self._heard: dict[str, None] = {}
         self._opens_refused = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._watchdog: asyncio.Task[None] | None = None
@@ -124,9 +128,15 @@ class UserChannel:
         self.outlet.set(FeedState.DOWN, reason)
 
     def _accepted(self, order_id: str) -> None:
-        """The venue took an order: from now on we wait to hear of it."""
-        if self.outlet.state is FeedState.UP:
+        """The venue took an order: wait to hear of it, unless its event overtook the answer."""
+        if self.outlet.state is FeedState.UP and order_id not in self._heard:
             self._unheard[order_id] = time.monotonic()
+
+    def _hear(self, order_id: str) -> None:
+        self._unheard.pop(order_id, None)
+        self._heard[order_id] = None
+        if len(self._heard) > MOST_HEARD:
+            del self._heard[next(iter(self._heard))]
 
     # --- what comes -----------------------------------------------------------------------------
 
@@ -147,7 +157,7 @@ class UserChannel:
         kind = _kinds.decode(raw).event_type
         if kind == "order":
             wire = _orders.decode(raw)
-            self._unheard.pop(wire.id, None)
+            self._hear(wire.id)
             update = order_update(wire, recv_ns)
             if update is None:
                 raise ValueError("an order event names no order")
@@ -157,7 +167,7 @@ class UserChannel:
 
     def _trade(self, wire: WireTrade, recv_ns: int) -> None:
         for order_id in (wire.taker_order_id, *(m.order_id for m in wire.maker_orders or ())):
-            self._unheard.pop(order_id, None)
+            self._hear(order_id)
         fee = self._account.markets.fee(wire.market)
         if fee is None:
             # A market another agent trades; the trade waits for its fee schedule, nobody else.

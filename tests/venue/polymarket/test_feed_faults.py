@@ -526,6 +526,17 @@ async def test_an_accepted_order_not_heard_of_means_frozen(
     assert recorder.states() == [UP, STALE, DOWN, UP], "one freeze, one reconnect"
 
 
+async def test_an_event_that_overtakes_the_answer_to_its_order_is_heard(
+    user: UserChannel, scripted: Any, account: Account, recorder: Any
+) -> None:
+    await recorder.until(lambda: recorder.states() == [UP])
+    await scripted.tell(order_event())
+    await recorder.until(lambda: recorder.of(OrderUpdate))
+    account.on_accepted("0x1")
+    await asyncio.sleep(0.6)
+    assert recorder.states() == [UP]
+
+
 async def test_an_order_heard_of_by_its_trade_is_heard_of(
     user: UserChannel, scripted: Any, account: Account, recorder: Any, market: Market
 ) -> None:

@@ -87,14 +87,14 @@ def test_recorded_price_change_of_today_and_of_before() -> None:
 def test_a_message_with_both_tokens_makes_one_event_each() -> None:
     rows = [
         {"asset_id": token, "price": price, "side": side, "size": "5", "hash": "h"}
-        for token, price, side in [("1", "0.4", "BUY"), ("2", "0.6", "SELL"), ("1", "0.5", "BUY")]
+        for token, price, side in [("1", "0.4", "BUY"), ("1", "0.5", "BUY"), ("2", "0.6", "SELL")]
     ]
     wire = one(
         json.dumps(
             {"event_type": "price_change", "market": "m", "timestamp": 1, "price_changes": rows}
         ).encode()
     )
-    events = list(book_changes(wire, 0))
+    events = book_changes(wire, 0)
     assert [(e.token_id, len(e.changes)) for e in events] == [("1", 2), ("2", 1)]
     assert all(isinstance(e, BookChange) for e in events)
 
@@ -159,7 +159,7 @@ def test_any_json_is_read_or_counted(value: Any) -> None:
 def test_a_level_that_is_no_number_is_a_value_error() -> None:
     wire = WirePriceChange(market="m", asset_id="1", price="x", side="BUY", size="1")
     with pytest.raises(ValueError, match="'x'"):
-        list(book_changes(wire, 0))
+        book_changes(wire, 0)
 
 
 # --- price stream -----------------------------------------------------------------------------
