@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from models.units import SECOND_NS
 
-DRAIN_TURNS = 100
+DRAIN_TURNS = 60
 """Turns of the event loop after which all that one moment set off has come to rest."""
 
 

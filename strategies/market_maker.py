@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil, floor
+from math import ceil, floor, sqrt
+from statistics import NormalDist
 from typing import Any
 
 from pydantic import Field
@@ -15,6 +16,7 @@ from risk.digital import TWAP_S, up_probability, up_probability_twap
 from risk.sizing import whole_e6
 from strategies.base import Intents, Quote, Strategy, StrategyParams, View
 
+_NORMAL = NormalDist()
 NO_QUOTE = Quote(None, 0, None, 0)
 _SLACK = 0.05
 """A price this close to a tick, in ticks, counts as on it; no model is exact to less."""
@@ -22,7 +24,17 @@ _SLACK = 0.05
 
 class MarketMakerParams(StrategyParams):
     half_spread_ticks: float = Field(
-        1, ge=0, le=50, description="Distance of each side from the fair value, ticks."
+        1, ge=0, le=50, description="Least distance of each side from the fair value, ticks."
+    )
+    move_weight: float = Field(
+        2.0,
+        ge=0,
+        le=10,
+        description="Distance in standard deviations of the fair value over `reaction_s`; the "
+        "wider of this and `half_spread_ticks` counts.",
+    )
+    reaction_s: float = Field(
+        1.0, gt=0, le=60, description="Seconds until a quote follows a move of the fair value."
     )
     size_shares: float = Field(20, ge=5, le=100_000, description="Shares per side.")
     max_inventory_shares: float = Field(
@@ -32,13 +44,13 @@ class MarketMakerParams(StrategyParams):
         2, ge=0, le=50, description="Shift of both sides against a full inventory, ticks."
     )
     book_weight: float = Field(
-        0.5, ge=0, le=1, description="Weight of the book's mid in the fair value; the rest model."
+        0.8, ge=0, le=1, description="Weight of the book's mid in the fair value; the rest model."
     )
     max_deviation_ticks: float = Field(
         3, ge=0, le=100, description="Most the fair value may differ from the book's mid, ticks."
     )
     join_best: bool = Field(
-        True, description="Join the best price where it is still on our side of fair."
+        False, description="Join the best price where it is still on our side of fair."
     )
     requote_ticks: int = Field(
         1, ge=1, le=20, description="A side moves only when it is off by at least this, ticks."
@@ -88,12 +100,15 @@ class MarketMaker(Strategy):
     The idea: makers pay no fee, takers pay up to 1.75 cents a share, so whoever rests on both
     sides at fair value earns the spread from those in a hurry. The fair value is the probability
     that spot ends at or above the strike; the book's mid is blended in because the book often
-    knows more, and the fair value is never further than `max_deviation_ticks` from it. Quotes
-    lean against the inventory and stop at its limit.
+    knows more, and the fair value is never further than `max_deviation_ticks` from it. The
+    distance grows with how far the fair value may move before a quote can follow. Quotes lean
+    against the inventory and stop at its limit.
 
     Its known weakness is adverse selection: the fills come when spot has just moved and the
     quote is late, most of all near the strike in the last minutes, where a share's value moves
-    by cents per dollar of spot. What is held when the window ends is settled at 0 or 1.
+    by cents per dollar of spot. Quotes that join every best price fill most and lose most:
+    over the recorded windows the spread earned did not pay for it. What is held when the window
+    ends is settled at 0 or 1.
     """
 
     name = "market-maker"
@@ -153,8 +168,9 @@ class MarketMaker(Strategy):
         most = round(params.max_inventory_shares * SHARE)
         lean = grid.ticks(params.skew_ticks) * max(-1.0, min(1.0, held / most))
         old_bid, old_ask = self._quoted.get(market.condition_id, (None, None))
-        bid = self._bid(view, fair - lean, grid, old_bid)
-        ask = self._ask(view, fair - lean, grid, old_ask)
+        half = max(grid.ticks(params.half_spread_ticks), self._move(view, fair))
+        bid = self._bid(view, fair - lean, half, grid, old_bid)
+        ask = self._ask(view, fair - lean, half, grid, old_ask)
         if bid >= ask:
             bid = ask - grid.tick_e4
         size = round(params.size_shares * SHARE)
@@ -171,18 +187,28 @@ class MarketMaker(Strategy):
             reason=f"fair {fair:.4f}",
         )
 
-    def _bid(self, view: View, fair: float, grid: _Grid, old: int | None) -> int:
+    def _move(self, view: View, fair: float) -> float:
+        """How far the fair value may move before a quote can follow, in dollars.
+
+        A digital's value moves by ``pdf(d2) / sqrt(time left)`` per square root of a second,
+        whatever the volatility: a tick or two in mid-window, many ticks near the strike and end.
+        """
+        at = min(max(fair, 0.001), 0.999)
+        speed = _NORMAL.pdf(_NORMAL.inv_cdf(at)) / sqrt(max(view.time_left_s, 1.0))
+        return self.params.move_weight * speed * sqrt(self.params.reaction_s)
+
+    def _bid(self, view: View, fair: float, half: float, grid: _Grid, old: int | None) -> int:
         """Price of the bid, below the best ask; at zero or below there is none."""
-        price = grid.down(fair - grid.ticks(self.params.half_spread_ticks))
+        price = grid.down(fair - half)
         best, opposite = view.up.bid_e4, view.up.ask_e4
         if self.params.join_best and best is not None and best <= grid.down(fair):
             price = max(price, best // grid.tick_e4 * grid.tick_e4)
         price = self._steady(price, old, grid)
         return price if opposite is None else min(price, grid.below(opposite))
 
-    def _ask(self, view: View, fair: float, grid: _Grid, old: int | None) -> int:
+    def _ask(self, view: View, fair: float, half: float, grid: _Grid, old: int | None) -> int:
         """Price of the ask, above the best bid; at one or above there is none."""
-        price = grid.up(fair + grid.ticks(self.params.half_spread_ticks))
+        price = grid.up(fair + half)
         best, opposite = view.up.ask_e4, view.up.bid_e4
         if self.params.join_best and best is not None and best >= grid.up(fair):
             price = min(price, -(-best // grid.tick_e4) * grid.tick_e4)

@@ -14,9 +14,12 @@ from models.units import SHARE
 from strategies import library
 from strategies.base import Quote
 
+PLAIN = {"move_weight": 0, "join_best": True, "book_weight": 0.5}
+"""A fixed distance, so that a test's prices can be worked out by hand."""
+
 
 def maker(**parameters):
-    return library.create("market-maker", parameters)
+    return library.create("market-maker", {**PLAIN, **parameters})
 
 
 def quote(strategy, view) -> Quote:
@@ -61,6 +64,31 @@ def test_fair_value_blends_the_digital_within_the_deviation(spot, expected):
     view = StagedView(up=book(4900, 5100), spot=spot, strike=68_000.0)
     found = quote(maker(max_deviation_ticks=3, book_weight=0.5, join_best=False), view)
     assert (found.bid_e4, found.ask_e4) == expected
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "mid", "expected"),
+    [
+        # At 0.50 the value moves by 0.399 / sqrt(time left) a second.
+        (0.0, (4900, 5100), (4700, 5300)),
+        (675.0, (4900, 5100), (4400, 5600)),
+        (875.0, (4900, 5100), (3400, 6600)),
+        # Far from the strike it moves less.
+        (0.0, (8900, 9100), (8800, 9200)),
+        (675.0, (8900, 9100), (8700, 9300)),
+    ],
+)
+def test_keeps_the_distance_the_value_may_move_before_it_can_follow(elapsed, mid, expected):
+    strategy = maker(move_weight=2, join_best=False)
+    found = quote(strategy, StagedView(up=book(*mid), elapsed_s=elapsed))
+    assert (found.bid_e4, found.ask_e4) == expected
+
+
+def test_a_slower_reaction_means_a_wider_quote():
+    view = StagedView(up=book(4900, 5100))
+    fast = quote(maker(move_weight=2, reaction_s=1), view)
+    slow = quote(maker(move_weight=2, reaction_s=4, join_best=False), view)
+    assert slow.bid_e4 < fast.bid_e4 < fast.ask_e4 < slow.ask_e4
 
 
 def test_averaged_settlement_is_valued_as_such():
@@ -167,18 +195,31 @@ def test_remembers_its_place_over_a_restart_and_forgets_resolved_markets():
     skew=st.floats(0, 10),
     requote=st.integers(1, 5),
     before=st.integers(1, 97),
+    move=st.floats(0, 10),
+    elapsed=st.floats(0, 879),
 )
 def test_never_crosses_and_never_wants_more_than_its_limits(
-    bid, width, spot, vol, held, half, skew, requote, before
+    bid, width, spot, vol, held, half, skew, requote, before, move, elapsed
 ):
-    strategy = maker(half_spread_ticks=half, skew_ticks=skew, requote_ticks=requote, edge_price=0)
+    strategy = maker(
+        half_spread_ticks=half,
+        skew_ticks=skew,
+        requote_ticks=requote,
+        move_weight=move,
+        edge_price=0,
+    )
     strategy.on_tick(StagedView(up=book(before * 100, before * 100 + 200)))
     ask = min(bid + width, 99)
     if ask <= bid:
         return
     side = Outcome.UP if held > 0 else Outcome.DOWN
     view = StagedView(
-        up=book(bid * 100, ask * 100), spot=spot, strike=68_000.0, vol=vol, held={side: abs(held)}
+        up=book(bid * 100, ask * 100),
+        spot=spot,
+        strike=68_000.0,
+        vol=vol,
+        held={side: abs(held)},
+        elapsed_s=elapsed,
     )
     found = quote(strategy, view)
     if found.bid_e4 is not None:
