@@ -57,8 +57,9 @@ class Floor:
 
     def program(self, name: str) -> psutil.Process:
         """Return the process of a program that runs."""
-        pid = next(row["pid"] for row in self.status()["programs"] if row["name"] == name)
-        assert pid is not None, f"{name} is not running"
+        pid = {row["name"]: row["pid"] for row in self.status()["programs"]}[name]
+        if pid is None:
+            raise LookupError(f"{name} is not running")
         return psutil.Process(pid)
 
     def lease(self, agent: str) -> dict[str, Any]:
@@ -84,7 +85,7 @@ class Floor:
                     took = time.monotonic() - began
                     self.log.append(f"{what}: {took:.1f} s")
                     return took
-            except (psycopg.Error, httpx.HTTPError, OSError, StopIteration, psutil.Error) as error:
+            except (psycopg.Error, httpx.HTTPError, OSError, LookupError, psutil.Error) as error:
                 fault = error
             time.sleep(0.25)
         detail = self.command("status").stdout + self.command("logs", "-n", "15").stdout
