@@ -15,6 +15,7 @@ import numba
 
 _HERE = Path(__file__).resolve().parent
 _CONFIG: Any = numba.config
+_OPTIONS: dict[str, Any] = {"_nrt": False}
 _F = TypeVar("_F", bound=Callable[..., object])
 
 
@@ -53,7 +54,7 @@ def compiled(function: _F) -> _F:
     try:
         if _CACHE is not None:
             _CONFIG.CACHE_DIR = _CACHE
-        njit: Any = numba.njit(cache=_CACHE is not None, _nrt=False)
+        njit: Any = numba.njit(cache=_CACHE is not None, **_OPTIONS)
         result: _F = njit(function)
     finally:
         _CONFIG.CACHE_DIR = before
