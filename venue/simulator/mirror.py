@@ -9,7 +9,6 @@ no effect on the live venue, so paper results are too good where an order is lar
 import asyncio
 from collections import defaultdict
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -257,8 +256,6 @@ class Mirror:
             return
         events = self._world.exchange.set_tick(event.condition_id, event.tick_e4)
         self._world.clerk.absorb(events, self._world.now())
-        window.market = replace(window.market, tick_e4=event.tick_e4)
-        self.save(window)
 
     def _spot(self, event: SpotTick) -> None:
         kind = KINDS.get(event.source)
