@@ -235,13 +235,13 @@ def _name(order_id: str) -> str:
     return "lp" if order_id.startswith("lp/") else order_id
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(
     rules=RULES,
     fee=st.sampled_from(FEES),
     delay_ms=st.sampled_from((0, 0, 150)),
     seed=st.integers(0, 2**32),
-    count=st.integers(1, 80),
+    count=st.integers(20, 80),
 )
 def test_core_equals_the_naive_exchange(
     rules: ExchangeConfig, fee: FeeSchedule, delay_ms: int, seed: int, count: int
@@ -251,7 +251,7 @@ def test_core_equals_the_naive_exchange(
         pair.do(operation)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     rules=RULES,
     fee=st.sampled_from(FEES),
