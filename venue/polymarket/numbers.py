@@ -1,4 +1,4 @@
-"""The venue's decimal text to integers and back, without floats on the way.
+"""The venue's decimal text to integers, without floats on the way.
 
 The hot ones read ``"0.48"`` and ``"85.36"`` in about 50 and 250 nanoseconds.
 """
@@ -70,11 +70,3 @@ def epoch_ns(text: str | int) -> int:
         if value < limit:
             return value * unit
     return value
-
-
-def decimal_text(value: int, decimals: int) -> str:
-    """Shortest decimal text of an integer of ``10 ** -decimals``."""
-    sign = "-" if value < 0 else ""
-    whole, fraction = divmod(abs(value), 10**decimals)
-    tail = f"{fraction:0{decimals}d}".rstrip("0")
-    return f"{sign}{whole}.{tail}" if tail else f"{sign}{whole}"

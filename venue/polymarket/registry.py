@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from models.errors import VenueUnknown
-from models.markets import FeeSchedule, Market, Outcome
+from models.markets import FeeSchedule, Market
 from venue.polymarket.gamma import fee_from_clob
 
 Fetch = Callable[[str], Awaitable[Any]]
@@ -12,22 +12,16 @@ Fetch = Callable[[str], Awaitable[Any]]
 
 
 class Markets:
-    """Fee schedules by condition id, and outcomes by token."""
+    """Fee schedules by condition id."""
 
     def __init__(self) -> None:
         self._fees: dict[str, FeeSchedule] = {}
-        self._outcomes: dict[str, Outcome] = {}
 
     def remember(self, market: Market) -> None:
         self._fees[market.condition_id] = market.fee
-        self._outcomes[market.up_token] = Outcome.UP
-        self._outcomes[market.down_token] = Outcome.DOWN
 
     def fee(self, condition_id: str) -> FeeSchedule | None:
         return self._fees.get(condition_id)
-
-    def outcome(self, token_id: str) -> Outcome | None:
-        return self._outcomes.get(token_id)
 
     async def fee_or_fetch(self, condition_id: str, fetch: Fetch) -> FeeSchedule:
         """Fee schedule of a market, asked of the venue once if we never met the market.

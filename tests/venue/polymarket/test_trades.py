@@ -1,4 +1,5 @@
 import json
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -10,13 +11,16 @@ from models.errors import VenueUnknown
 from models.markets import FeeSchedule, Side, taker_fee_e6
 from models.orders import OrderState, Role, TradeStatus
 from models.settings import Settings
-from venue.polymarket.numbers import decimal_text
 from venue.polymarket.orders import WireOrder, order_update, parse_order, state_of
 from venue.polymarket.trades import Party, WireMaker, WireTrade, read_wire, trade_of
 
 ME = Party(wallet="0xa3D82Ed56F4c68d2328Fb8c29e568Ba2cAF7d7c8", api_key="key-1")
 FEE = FeeSchedule(70_000, 1, 200_000)
 UP, DOWN = "1001", "2002"
+
+
+def decimal_text(value: int, decimals: int) -> str:
+    return f"{Decimal(value).scaleb(-decimals):f}"
 
 
 def sample(name: str) -> Any:
