@@ -67,6 +67,8 @@ class Wire:
         self.faults: dict[str, deque[Fault]] = defaultdict(deque)
         self.in_flight: dict[int, Callable[[], Any]] = {}
         self.late: list[Callable[[], Any]] = []
+        self.held: dict[str, asyncio.Event] = {}
+        """Replies that wait until their event is set, by call."""
         self.dead = False
         self.calls: list[str] = []
         self._ticket = 0
@@ -95,6 +97,8 @@ class Wire:
             await asyncio.sleep(0)
             raise
         await asyncio.sleep(0)
+        if call in self.held:
+            await self.held[call].wait()
         if fault is not None:
             raise _error(fault, call)
         return result

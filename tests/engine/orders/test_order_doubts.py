@@ -183,3 +183,14 @@ async def test_settle_time_begins_anew_when_the_order_was_seen_again(floor: Floo
     await floor.settle(15, step=1)
     assert (now(floor, order).state, now(floor, order).filled_e6) == (S.PARTIAL, 4 * SHARE)
     floor.assert_agreed()
+
+
+async def test_order_alive_but_not_shown_is_cancelled_before_it_is_given_up(floor: Floor) -> None:
+    floor.wire.fail("submit", Fault.TIMEOUT)
+    order = await place(floor)
+    floor.venue.blind.add(order.order_id)
+    await floor.settle(28, step=1)
+    assert floor.venue.open_ids() == [order.order_id]
+    await floor.settle(10, step=1)
+    assert now(floor, order).state is S.CANCELLED
+    floor.assert_agreed()

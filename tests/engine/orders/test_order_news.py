@@ -1,13 +1,14 @@
 """News from the user channel: late, early, twice, out of order."""
 
 import asyncio
+from collections.abc import Awaitable
 
 from fakes.floor import CAPITAL_E6, Floor
 from fakes.wire import Fault
 from fakes.words import SHARE, asks, now, place
 
 from models.markets import Side
-from models.orders import OrderState, TimeInForce, TradeStatus
+from models.orders import Order, OrderState, TimeInForce, TradeStatus
 
 S = OrderState
 
@@ -117,17 +118,33 @@ async def test_fills_are_told_before_the_end_and_with_the_books_up_to_date(floor
     assert floor.told == ["fill, 4 so far", "fill, 10 so far", "filled"]
 
 
+async def overtaken(floor: Floor, call: str, asking: Awaitable[object], order: Order) -> None:
+    """Let the venue's news of an order's end arrive while its older answer still travels."""
+    floor.wire.held[call] = asyncio.Event()
+    question = asyncio.ensure_future(asking)
+    while call not in floor.wire.calls:
+        await asyncio.sleep(0)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    floor.venue.drop(order.order_id)
+    floor.deliver()
+    check = asyncio.create_task(floor.orders.reconcile())
+    while not now(floor, order).state.terminal:
+        await asyncio.sleep(0)
+    floor.wire.held.pop(call).set()
+    await asyncio.gather(question, check)
+    states = floor.store.states[order.order_id]
+    assert states[states.index(S.CANCELLED) :] == [S.CANCELLED]
+    floor.assert_agreed()
+
+
 async def test_answer_older_than_the_news_does_not_wake_the_dead(floor: Floor) -> None:
     floor.wire.fail("submit", Fault.TIMEOUT)
     order = await place(floor)
     floor.clock.advance(1)
-    asking = asyncio.create_task(floor.orders.work_off())
-    while "order" not in floor.wire.calls or floor.wire.in_flight:
-        await asyncio.sleep(0)
-    floor.venue.drop(order.order_id)
-    floor.deliver()
-    checking = asyncio.create_task(floor.orders.reconcile())
-    await asyncio.gather(asking, checking)
-    states = floor.store.states[order.order_id]
-    assert states[states.index(S.CANCELLED) :] == [S.CANCELLED]
-    floor.assert_agreed()
+    await overtaken(floor, "order", floor.orders.work_off(), order)
+
+
+async def test_list_older_than_the_news_does_not_wake_the_dead(floor: Floor) -> None:
+    order = await place(floor)
+    await overtaken(floor, "open_orders", floor.orders.reconcile(), order)

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from fakes.floor import Floor
-from fakes.venue import make_request
+from fakes.floor import CAPITAL_E6, Floor
+from fakes.venue import make_market, make_request
 from fakes.wire import Fault
 from fakes.words import SHARE, now, place
 
@@ -77,3 +77,49 @@ async def test_fill_of_an_order_that_ended_before_the_restart_still_counts(floor
     assert now(floor, order).filled_e6 == 4 * SHARE
     assert floor.done == []
     floor.assert_agreed()
+
+
+async def test_fill_of_an_old_order_is_still_looked_for(floor: Floor) -> None:
+    order = await place(floor)
+    await floor.settle(900, step=5)
+    floor.venue.hit(order.order_id, 4 * SHARE)
+    floor.venue.news.clear()
+    assert (await floor.orders.reconcile()).fills_mended == (("t1", order.order_id),)
+
+
+async def test_trades_of_many_markets_are_read_in_one_question() -> None:
+    markets = [make_market(f"m{n}") for n in range(8)]
+    floor = Floor(*markets)
+    for market in markets:
+        request = make_request(market, f"i-{market.slug}")
+        order = await floor.orders.place(request, market)
+        floor.venue.hit(order.order_id, 10 * SHARE)
+    floor.venue.news.clear()
+    report = await floor.orders.reconcile()
+    assert len(report.fills_mended) == 8
+    assert floor.wire.calls.count("trades") == 1
+    floor.assert_agreed()
+
+
+async def test_order_lost_before_the_restart_does_not_wait_the_settle_time_again(
+    floor: Floor,
+) -> None:
+    floor.wire.fail("submit", Fault.LOST)
+    order = await place(floor)
+    floor.clock.advance(40)
+    await floor.restart()
+    assert now(floor, order).state is S.REJECTED
+    floor.assert_agreed()
+
+
+async def test_open_order_of_a_settled_market_is_closed_and_counts_nothing(floor: Floor) -> None:
+    order = await place(floor)
+    floor.venue.hit(order.order_id, 4 * SHARE)
+    floor.deliver()
+    await floor.orders.work_off()
+    result = floor.portfolio.window_result(floor.market, None, 1)
+    await floor.journal.settled(result)
+    await floor.restart()
+    assert floor.portfolio.cash_e6 == CAPITAL_E6 + result.pnl_e6
+    assert floor.store.orders[order.order_id].state is S.CANCELLED
+    assert floor.orders.order(order.order_id) is None
