@@ -62,8 +62,9 @@ class ManualClock:
     Alarms ring in the order of their times, each seeing exactly its own time as now.
     """
 
-    def __init__(self, now_ns: int) -> None:
+    def __init__(self, now_ns: int, drain_turns: int = DRAIN_TURNS) -> None:
         self._now_ns = now_ns
+        self._drain_turns = drain_turns
         self._count = 0
         self._alarms: list[tuple[int, int, _ManualAlarm]] = []
 
@@ -110,7 +111,7 @@ class ManualClock:
 
     async def drain(self) -> None:
         """Let everything run that needs no time to pass."""
-        for _ in range(DRAIN_TURNS):
+        for _ in range(self._drain_turns):
             await asyncio.sleep(0)
 
 

@@ -18,7 +18,7 @@ from models.errors import BadValue, StoreUnavailable, VenueUnavailable
 from models.markets import Market, Outcome
 from models.orders import Order, OrderRequest, OrderState
 from models.units import SECOND_NS
-from risk.limits import Exposure, Limits, check, headroom_e6, open_cost_e6
+from risk.limits import Exposure, Limits, check, headroom_e6, open_cost_e6, room_e6
 from strategies.base import Cancel, Intent, Place, Quote
 
 log = structlog.get_logger(__name__)
@@ -286,7 +286,8 @@ class Desk:
             up_e6=exposure.sellable_e6 + self._orders.reserved_shares_e6(market.up_token),
             down_e6=self._orders.free_shares_e6(market.down_token)
             + self._orders.reserved_shares_e6(market.down_token),
-            cash_e6=headroom_e6(exposure, self._limits),
+            cash_e6=room_e6(exposure, self._limits),
+            order_e6=self._limits.risk_per_trade_e6,
         )
 
     def _id(self) -> str:

@@ -43,6 +43,8 @@ class MarketState:
     market: Market
     view: MarketView
     window: Listener | None = None
+    watched: bool = False
+    """Whether the feed was asked for it."""
     resolved: MarketResolved | None = None
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when `resolved` is."""
@@ -83,13 +85,13 @@ class MarketData:
 
     # --- knowing --------------------------------------------------------------------------------
 
-    def state(self, market: Market) -> tuple[MarketState, bool]:
-        """Return the market's state and whether it is new."""
+    def state(self, market: Market) -> MarketState:
+        """Return the market's state, a new one the first time."""
         known = self.states.get(market.condition_id)
         if known is not None:
             if known.market.strike_e8 is None and market.strike_e8 is not None:
                 known.change(replace(known.market, strike_e8=market.strike_e8))
-            return known, False
+            return known
         if market.strike_e8 is None:
             market = replace(market, strike_e8=self.strikes.get(market.condition_id))
         ladder = Ladder()
@@ -101,7 +103,7 @@ class MarketData:
         spot = self.history(asset, SpotSource.CHAINLINK)
         view = MarketView(market, ladder, spot, self._orders, self._portfolio, fresh)
         state = self.states[market.condition_id] = MarketState(market, view)
-        return state, True
+        return state
 
     def history(self, asset: str, source: SpotSource) -> SpotHistory:
         return self._spot.setdefault((asset, source), SpotHistory())

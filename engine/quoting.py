@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from models.markets import Market, Outcome, Side
 from models.orders import Order, OrderRequest, TimeInForce
 from models.units import PRICE_ONE
+from risk.limits import cost_e6
 from risk.sizing import fit_buy_e6, whole_e6
 from strategies.base import Quote
 
@@ -18,11 +19,13 @@ from strategies.base import Quote
 @dataclass(frozen=True, slots=True)
 class Holdings:
     """What the quote may use. ``up_e6`` and ``down_e6`` are shares free to sell, those that open
-    SELL orders of this market reserve included; ``cash_e6`` is what further BUYs may cost."""
+    SELL orders of this market reserve included; ``cash_e6`` is what further BUYs may cost
+    together and ``order_e6`` what each of them may."""
 
     up_e6: int
     down_e6: int
     cash_e6: int
+    order_e6: int
 
     def of(self, outcome: Outcome) -> int:
         return self.up_e6 if outcome is Outcome.UP else self.down_e6
@@ -70,7 +73,10 @@ def plan(
         if other.would_cross(half.price_e4):
             notes.append(f"{half.name} {half.price_e4} waits: it would meet our own order")
             continue
-        requests, cash, note = _complete(half, cash, market, agent, quote.reason, new_id)
+        requests, note = _complete(
+            half, min(cash, holdings.order_e6), market, agent, quote.reason, new_id
+        )
+        cash -= sum(cost_e6(request, market) for request in requests)
         places += requests
         if note:
             notes.append(note)
@@ -159,7 +165,7 @@ def _complete(
     agent: str,
     reason: str,
     new_id: Callable[[], str],
-) -> tuple[list[OrderRequest], int, str]:
+) -> tuple[list[OrderRequest], str]:
     """Fill up a half: sell what is held first, buy the other token beyond."""
     assert half.price_e4 is not None
     requests: list[OrderRequest] = []
@@ -194,8 +200,7 @@ def _complete(
     bought = fit_buy_e6(wanted, cash_e6, buy_price, market, post_only=True)
     if bought:
         request(half.sold_outcome.other, Side.BUY, buy_price, bought)
-        cash_e6 -= -(-buy_price * bought // PRICE_ONE)
     note = ""
     if bought < wanted and wanted >= market.min_size_e6:
         note = f"{half.name} is {(wanted - bought) / 1e6:.2f} shares short: limits leave no more"
-    return requests, cash_e6, note
+    return requests, note

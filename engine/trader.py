@@ -335,11 +335,16 @@ class Trader:
 
     # --- windows --------------------------------------------------------------------------------
 
-    async def _watch(self, market: Market) -> MarketState:
-        state, new = self._data.state(market)
+    def _know(self, market: Market) -> MarketState:
+        state = self._data.state(market)
         self.standing.markets[market.condition_id] = market
-        if new:
-            self._observe_strike(state)
+        return state
+
+    async def _watch(self, market: Market) -> MarketState:
+        state = self._know(market)
+        self._observe_strike(state)
+        if not state.watched:
+            state.watched = True
             await self._feed.watch(market)
         return state
 
@@ -357,8 +362,8 @@ class Trader:
         """Take the strike from the settlement feed as soon as it shows the start second."""
         market = state.market
         history = self._data.history(market.asset, settlement_source(market))
-        strike = observed_strike_e8(market, history)
-        if strike is not None and market.strike_e8 is None:
+        strike = None if market.strike_e8 else observed_strike_e8(market, history)
+        if strike is not None:
             self._set_strike(state, strike, "feed")
 
     async def _find_strike(self, state: MarketState) -> None:
@@ -403,7 +408,7 @@ class Trader:
     # --- settling -------------------------------------------------------------------------------
 
     async def _settle(self, market: Market) -> WindowResult:
-        state = await self._watch(market)
+        state = self._know(market)
         resolved, result = await self._settler.settle(state)
         condition_id = market.condition_id
         try:
@@ -412,7 +417,8 @@ class Trader:
         except Exception as error:
             self._note_failure(market, StrategyFailed("on_resolution", error))
         self._reporter.settled(result)
-        await self._feed.unwatch(market)
+        if state.watched:
+            await self._feed.unwatch(market)
         self._data.states.pop(condition_id, None)
         self.standing.markets.pop(condition_id, None)
         self._desk.forget(condition_id)

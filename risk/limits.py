@@ -106,18 +106,18 @@ def open_cost_e6(order: Order, market: Market) -> int:
     )
 
 
-def headroom_e6(exposure: Exposure, limits: Limits) -> int:
-    """Cash one more BUY in this market may cost without violating a limit, in e6."""
+def room_e6(exposure: Exposure, limits: Limits) -> int:
+    """Cash all further BUYs in this market together may cost without violating a limit, in e6."""
     if exposure.other_markets >= limits.max_concurrent_trades:
         return 0
     if exposure.day_pnl_e6 <= -limits.max_daily_loss_e6:
         return 0
-    room = min(
-        limits.risk_per_trade_e6,
-        limits.max_position_e6 - exposure.committed_e6,
-        exposure.free_cash_e6,
-    )
-    return max(0, room)
+    return max(0, min(limits.max_position_e6 - exposure.committed_e6, exposure.free_cash_e6))
+
+
+def headroom_e6(exposure: Exposure, limits: Limits) -> int:
+    """Cash one more BUY in this market may cost without violating a limit, in e6."""
+    return min(limits.risk_per_trade_e6, room_e6(exposure, limits))
 
 
 def check(

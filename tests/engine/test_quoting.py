@@ -15,7 +15,7 @@ from models.units import SHARE, USD
 from strategies.base import Quote
 
 MARKET = make_market()
-RICH = Holdings(up_e6=0, down_e6=0, cash_e6=1_000 * USD)
+RICH = Holdings(up_e6=0, down_e6=0, cash_e6=1_000 * USD, order_e6=1_000 * USD)
 BOTH = Quote(4800, 20 * SHARE, 5200, 20 * SHARE, "fair")
 
 
@@ -59,7 +59,7 @@ UP, DOWN, BUY, SELL = Outcome.UP, Outcome.DOWN, Side.BUY, Side.SELL
     ],
 )
 def test_sells_what_is_held_and_buys_the_other_token_beyond(held_up, held_down, expected):
-    holdings = Holdings(held_up * SHARE, held_down * SHARE, 1_000 * USD)
+    holdings = Holdings(held_up * SHARE, held_down * SHARE, 1_000 * USD, 1_000 * USD)
     done = planned(BOTH, (), holdings)
     assert brief(done.places) == expected
     assert all(r.post_only and r.tif is TimeInForce.GTC for r in done.places)
@@ -68,7 +68,7 @@ def test_sells_what_is_held_and_buys_the_other_token_beyond(held_up, held_down, 
 
 def test_orders_that_fit_stay_whatever_token_they_are_in():
     standing = (order(1, UP, BUY, 4800, 20), order(2, DOWN, BUY, 4800, 20))
-    assert planned(BOTH, standing) == planned(BOTH, standing, Holdings(20 * SHARE, 0, 0))
+    assert planned(BOTH, standing) == planned(BOTH, standing, Holdings(20 * SHARE, 0, 0, 0))
     assert planned(BOTH, standing).cancels == ()
     assert planned(BOTH, standing).places == ()
 
@@ -109,9 +109,16 @@ def test_a_side_waits_while_our_own_order_on_the_other_side_is_in_its_way():
 
 
 def test_a_side_shrinks_to_what_limits_leave_and_says_so():
-    done = planned(BOTH, (), Holdings(0, 0, 7 * USD))
+    done = planned(BOTH, (), Holdings(0, 0, 7 * USD, 1_000 * USD))
     assert brief(done.places) == [(UP, BUY, 4800, 14)]
     assert len(done.notes) == 2
+
+
+def test_the_limit_per_order_holds_for_each_order_alone():
+    done = planned(BOTH, (), Holdings(0, 0, 1_000 * USD, 10 * USD))
+    assert brief(done.places) == [(UP, BUY, 4800, 20), (DOWN, BUY, 4800, 20)]
+    done = planned(BOTH, (), Holdings(0, 0, 1_000 * USD, 5 * USD))
+    assert brief(done.places) == [(UP, BUY, 4800, 10), (DOWN, BUY, 4800, 10)]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +171,13 @@ def standing_orders(draw):
         ask_size_e6=sizes,
     ),
     standing_orders(),
-    st.builds(Holdings, up_e6=sizes, down_e6=sizes, cash_e6=st.integers(-(10**7), 10**8)),
+    st.builds(
+        Holdings,
+        up_e6=sizes,
+        down_e6=sizes,
+        cash_e6=st.integers(-(10**7), 10**8),
+        order_e6=st.integers(0, 10**7),
+    ),
 )
 def test_a_plan_never_exceeds_the_quote_the_holdings_or_itself(quote, standing, holdings):
     done = planned(quote, standing, holdings)
@@ -195,6 +208,9 @@ def test_a_plan_never_exceeds_the_quote_the_holdings_or_itself(quote, standing, 
             assert up_price_e4(bid) < up_price_e4(ask)
     spent = sum(-(-r.price_e4 * r.size_e6 // 10_000) for r in done.places if r.side is BUY)
     assert spent <= max(0, holdings.cash_e6)
+    for request in done.places:
+        if request.side is BUY:
+            assert -(-request.price_e4 * request.size_e6 // 10_000) <= holdings.order_e6
     for outcome in (UP, DOWN):
         new = [r for r in done.places if r.side is SELL and r.outcome is outcome]
         if new:
@@ -209,7 +225,13 @@ def test_a_plan_never_exceeds_the_quote_the_holdings_or_itself(quote, standing, 
 @given(
     st.builds(Quote, bid_e4=prices, bid_size_e6=sizes, ask_e4=prices, ask_size_e6=sizes),
     standing_orders(),
-    st.builds(Holdings, up_e6=sizes, down_e6=sizes, cash_e6=st.integers(0, 10**8)),
+    st.builds(
+        Holdings,
+        up_e6=sizes,
+        down_e6=sizes,
+        cash_e6=st.integers(0, 10**8),
+        order_e6=st.integers(0, 10**7),
+    ),
 )
 def test_planning_again_after_cancelling_and_placing_leaves_nothing_to_do(
     quote, standing, holdings

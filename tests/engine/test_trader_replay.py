@@ -27,7 +27,7 @@ async def play(recording: Recording, name: str, **parameters) -> Played:
     start_ns = recording.start_s * SECOND_NS
     market = make_market(0, start_ns=start_ns, end_ns=recording.end_s * SECOND_NS)
     strategy = library.create(name, parameters)
-    world = World(strategy, market, at_s=recording.start_s - START_S - 1)
+    world = World(strategy, market, at_s=recording.start_s - START_S - 1, drain_turns=25)
     world.venue.strikes[market.condition_id] = round(recording.strike * SPOT_USD)
     await world.start()
     window = world.spawn(world.trader.run_window(market))

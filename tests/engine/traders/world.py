@@ -121,9 +121,10 @@ class World:
         latency_ms: int = 0,
         taker_delay_ms: int = 0,
         settings: TraderSettings | None = None,
+        drain_turns: int = 60,
         **limits: int,
     ) -> None:
-        self.clock = ManualClock(START_S * SECOND_NS + round(at_s * SECOND_NS))
+        self.clock = ManualClock(START_S * SECOND_NS + round(at_s * SECOND_NS), drain_turns)
         self.venue = ExchangeVenue(self.clock, CASH_E6, latency_ms)
         self.markets = markets or (make_market(),)
         for market in self.markets:
