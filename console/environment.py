@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from models.settings import ROOT, Settings, variables
+from models.settings import Settings, is_secret, variables
 from store.urls import urls
 
 INSTANCE = "FLOOR_INSTANCE"
@@ -97,7 +97,9 @@ def child_environment(
 ) -> dict[str, str]:
     """Return the whole environment of a process of the floor.
 
-    The project's Python comes first on the PATH; settings of another Prefect are left out.
+    The project's Python comes first on the PATH; settings of another Prefect are left out. Our own
+    settings are pinned, secrets apart: a process that is started again after somebody edited
+    `.env` must not disagree with the others about ports, mode or limits.
     """
     source = os.environ if base is None else base
     ours = variables().keys()
@@ -110,7 +112,8 @@ def child_environment(
     rest = [part for part in kept.get("PATH", os.defpath).split(os.pathsep) if part != binaries]
     kept["PATH"] = os.pathsep.join([binaries, *rest])
     kept["PYTHONUNBUFFERED"] = "1"
-    kept["FLOOR_HOME"] = str(settings.floor_home)
-    kept["FLOOR_PYTHON"] = sys.executable
-    kept["FLOOR_ROOT"] = str(ROOT)
+    for name in ours:
+        value = getattr(settings, name.lower())
+        if value is not None and not is_secret(name):
+            kept[name] = str(value)
     return kept | prefect_environment(settings, server=server)

@@ -1,7 +1,6 @@
 """Starting and stopping the whole floor on this machine."""
 
 import fcntl
-import os
 import secrets
 import signal
 import time
@@ -9,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from subprocess import Popen
 
 from console.drain import wind_down
 from console.environment import INSTANCE, SUPERVISED_HOME, child_environment, prefect_ui_url
@@ -33,11 +33,14 @@ from models.settings import Settings
 
 START_SECONDS = 240.0
 STOP_SECONDS = 60.0
-GIVE_UP_STARTS = 4
+GIVE_UP_STARTS = 3
 """A program that was started this often before it served will not serve."""
 POLL_S = 0.25
 
 Say = Callable[[str], None]
+
+_children: dict[int, Popen[bytes]] = {}
+"""Supervisors this very process started, to be collected when they end."""
 
 
 class Interrupted(FloorError):
@@ -169,6 +172,7 @@ def _spawn(settings: Settings, programs: list[Program], foreground: bool) -> Flo
         environment,
         (lambda: die_with_parent(signal.SIGTERM)) if foreground else None,
     )
+    _children[process.pid] = process
     identity = Identity.of(process.pid)
     record = FloorRecord(
         identity.pid, identity.created, instance, str(socket_path(home)), foreground
@@ -242,21 +246,19 @@ def _end_all(home: Path) -> None:
         _wait_for_end(record.identity)
     end(leftovers(home))
     forget(home)
+    _collect()
 
 
 def _wait_for_end(identity: Identity) -> None:
     deadline = time.monotonic() + STOP_SECONDS
     while identity.process() is not None and time.monotonic() < deadline:
-        _reap(identity.pid)
         time.sleep(0.05)
 
 
-def _reap(pid: int) -> None:
-    """Collect our child's exit, if it is our child."""
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return
+def _collect() -> None:
+    for pid, child in list(_children.items()):
+        if child.poll() is not None:
+            del _children[pid]
 
 
 def last_words(log: Path, lines: int = 1) -> str:

@@ -57,7 +57,9 @@ class _Transport(Transport):
         self._path = path
 
     def make_connection(self, host: Any) -> HTTPConnection:
-        return _Connection(self._path)
+        connection = _Connection(self._path)
+        self._connection = (host, connection)  # what `close` closes
+        return connection
 
 
 class Supervisor:
@@ -123,7 +125,6 @@ def render(settings: Settings, programs: Iterable[Program], instance: str) -> st
         "pidfile": _plain(home / "supervisord.pid"),
         "childlogdir": _plain(home / "logs"),
         "directory": _plain(ROOT),
-        "umask": "077",
     }
     if os.geteuid() == 0:
         config["supervisord"]["user"] = "root"
@@ -173,7 +174,8 @@ def spawn(
 ) -> "Popen[bytes]":
     """Start supervisord in a session of its own, so that a terminal's Ctrl-C does not reach it."""
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)]
-    with log.open("ab") as output:
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(handle, "ab") as output:
         return Popen(
             command,
             cwd=ROOT,
@@ -182,5 +184,6 @@ def spawn(
             stdout=output,
             stderr=STDOUT,
             start_new_session=True,
+            umask=0o077,
             preexec_fn=before,
         )

@@ -59,8 +59,8 @@ class Floor:
 
     @property
     def settings(self) -> Settings:
-        ports = {key.lower(): value for key, value in self.ports.items()}
-        return Settings(floor_home=self.home, **ports)
+        values = {key.lower(): value for key, value in (self.ports | self.extra).items()}
+        return Settings(floor_home=self.home, **values)
 
     def floor(self, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         result = subprocess.run(
@@ -91,11 +91,6 @@ class Floor:
     def status(self) -> dict[str, Any]:
         shown: dict[str, Any] = json.loads(self.floor("status", "--json", check=False).stdout)
         return shown
-
-    def pid(self, name: str) -> int | None:
-        """Return the process id of a program, None while it does not run."""
-        rows = {row["name"]: row for row in self.status()["programs"]}
-        return rows[name]["pid"] if rows[name]["state"] == "running" else None
 
     def supervisor_pid(self) -> int:
         return int(json.loads((self.home / "floor.json").read_text())["pid"])

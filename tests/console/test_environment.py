@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from console.environment import child_environment, prefect_environment
-from models.settings import Settings
+from models.settings import Settings, variables
 from store.urls import urls
 
 
@@ -98,6 +98,24 @@ def test_settings_of_another_prefect_are_left_out(settings: Settings) -> None:
     assert environment["LANG"] == "C.UTF-8"
     gone = {"PREFECT_API_KEY", "PREFECT_PROFILE", "CI", "PYTHONDONTWRITEBYTECODE"}
     assert not gone & environment.keys()
+
+
+def test_settings_are_pinned_and_secrets_are_not(tmp_path: Path) -> None:
+    key = "0x" + "1b" * 32
+    settings = Settings(
+        floor_home=tmp_path,
+        sim_port=4322,
+        sim_window_seconds=60,
+        risk_per_trade="12.5",
+        polymarket_private_key=key,
+    )
+    environment = child_environment(settings, {})
+    assert key not in environment.values()
+    again = Settings(
+        polymarket_private_key=key,
+        **{name.lower(): value for name, value in environment.items() if name in variables()},
+    )
+    assert again == settings
 
 
 def test_python_is_the_projects_own(settings: Settings) -> None:
