@@ -10,7 +10,13 @@ from models.errors import ConfigError
 
 USER = "nobody"
 
-_REACH_ANY_FOLDER = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
+# The secure bit makes access(2), with which Postgres looks for its own programs, heed the
+# capability as well.
+_REACH_ANY_FOLDER = (
+    "--inh-caps=+dac_override",
+    "--ambient-caps=+dac_override",
+    "--securebits=+no_setuid_fixup",
+)
 
 
 def is_root() -> bool:

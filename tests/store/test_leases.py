@@ -114,7 +114,7 @@ async def test_of_many_callers_at_once_exactly_one_gets_it(wide: Database) -> No
 
 
 async def test_racing_holders_never_overlap(wide: Database) -> None:
-    """Sixteen contenders, some stalling past expiry, write under their tokens, three at most each.
+    """Ten contenders, some stalling past expiry, write under their tokens, three at most each.
 
     A write under a token below an earlier one would be two traders at once.
     """
@@ -124,7 +124,7 @@ async def test_racing_holders_never_overlap(wide: Database) -> None:
 
     async def contend(name: str) -> None:
         nonlocal wrote
-        while wrote < 60:
+        while wrote < 40:
             lease = await leases.acquire(wide, "alpha", name, 0.03)
             if lease is None:
                 await asyncio.sleep(chance.uniform(0, 0.02))
@@ -139,8 +139,8 @@ async def test_racing_holders_never_overlap(wide: Database) -> None:
             if chance.random() < 0.5:
                 await leases.release(wide, lease)
 
-    await asyncio.gather(*(contend(f"contender-{n}") for n in range(16)))
+    await asyncio.gather(*(contend(f"contender-{n}") for n in range(10)))
     rows = await wide.fetch("SELECT token FROM writes ORDER BY n")
     tokens = [row["token"] for row in rows]
     assert tokens == sorted(tokens)
-    assert len(set(tokens)) >= 20
+    assert len(set(tokens)) >= 13
