@@ -41,7 +41,13 @@ class Venue(Protocol):
         """
         ...
 
-    async def submit(self, order: SignedOrder) -> SubmitAck: ...
+    async def submit(self, order: SignedOrder) -> SubmitAck:
+        """Post a signed order.
+
+        A FOK or FAK that matched at all comes back FILLED, whatever it got; a resting order that
+        matched in part comes back LIVE with trade ids. Raises `BadValue` for a spoilt payload.
+        """
+        ...
 
     async def cancel(self, order_ids: Sequence[str]) -> CancelReport: ...
 
