@@ -50,21 +50,25 @@ def why_taken(port: int, host: str = HOST) -> str:
 
 
 def holder(port: int) -> str:
-    """Say who listens on `port`, as far as this user may see."""
+    """Say who has `port`, as far as this user may see."""
     try:
         connections = psutil.net_connections("tcp")
     except psutil.AccessDenied:
         connections = []
-    for connection in connections:
-        local: tuple[Any, ...] = connection.laddr
-        if connection.status == psutil.CONN_LISTEN and local and local[1] == port:
-            if connection.pid is None:
-                break
-            try:
-                return f"pid {connection.pid} ({psutil.Process(connection.pid).name()})"
-            except psutil.Error:
-                return f"pid {connection.pid}"
-    return "a process that can't be seen from here"
+    users = [each for each in connections if _local_port(each) == port and each.pid is not None]
+    listeners = [each for each in users if each.status == psutil.CONN_LISTEN]
+    if not users:
+        return "a process that can't be seen from here"
+    chosen = (listeners or users)[0]
+    how = "" if listeners else " as its end of a connection, so only for now"
+    try:
+        return f"pid {chosen.pid} ({psutil.Process(chosen.pid).name()}){how}"
+    except psutil.Error:
+        return f"pid {chosen.pid}{how}"
+
+
+def _local_port(connection: Any) -> int | None:
+    return connection.laddr[1] if connection.laddr else None
 
 
 def accepts(host: str, port: int, timeout_s: float = 0.5) -> bool:

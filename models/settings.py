@@ -152,8 +152,8 @@ class Settings(BaseSettings):
         None, description="redis://… of your own server; empty starts an embedded one."
     )
     floor_home: Folder = Field(ROOT / ".floor", description="Everything the floor writes locally.")
-    postgres_port: Port = Field(54329, description="Port of the embedded Postgres.")
-    redis_port: Port = Field(63790, description="Port of the embedded Redis.")
+    postgres_port: Port = Field(25432, description="Port of the embedded Postgres.")
+    redis_port: Port = Field(26390, description="Port of the embedded Redis.")
     prefect_port: Port = Field(4200, description="Port of the Prefect server and its UI.")
 
     # --- supervision --------------------------------------------------------------------------

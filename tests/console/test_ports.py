@@ -47,6 +47,19 @@ def test_free_port_is_fine(taken: socket.socket) -> None:
     assert why_taken(port) == ""
 
 
+def test_port_that_is_the_end_of_a_connection_says_so(taken: socket.socket) -> None:
+    with socket.create_connection(taken.getsockname()) as client:
+        reason = why_taken(client.getsockname()[1])
+    assert reason.startswith(f"is taken by pid {os.getpid()} (")
+    assert "only for now" in reason
+
+
+def test_default_ports_are_never_the_ends_of_connections() -> None:
+    """Linux hands out 32768 and above; a restarted server could find its port taken by chance."""
+    ports = [program.port_number(Settings()) for program in wanted_programs(Settings())]
+    assert all(port is None or 1024 < port < 32768 for port in ports)
+
+
 def test_port_of_a_connection_that_just_ended_is_free(taken: socket.socket) -> None:
     """The servers themselves bind over TIME_WAIT, so it must not count as taken."""
     port = taken.getsockname()[1]
