@@ -11,8 +11,8 @@ The venue's news come twice, late, out of order or not at all. Three rules make 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from engine.reservations import cash_limited
 from models.errors import BadValue
-from models.markets import Side
 from models.orders import Fill, Order, OrderRequest, OrderState, SignedOrder, SubmitAck, TradeStatus
 
 _S = OrderState
@@ -175,7 +175,7 @@ class OrderLife:
     @property
     def whole(self) -> bool:
         """Whether nothing is left to match. Unknowable for an order that cash limits."""
-        if self.request.tif.immediate and self.request.side is Side.BUY:
+        if cash_limited(self.order):
             return False
         return self.told_e6 >= self.request.size_e6
 
@@ -255,7 +255,11 @@ def advance(life: OrderLife, signal: Signal, now_ns: int) -> OrderLife:
 
 
 def _step(life: OrderLife, state: OrderState, now_ns: int, note: str = "") -> OrderLife:
-    return replace(life, order=moved(life.order, state, now_ns, life.filled_e6, note))
+    filled = life.filled_e6
+    if not cash_limited(life.order) and filled > life.request.size_e6:
+        # Positions come from the fills; the order itself can't be more than filled.
+        filled, note = life.request.size_e6, f"the venue filled {life.filled_e6} e6 shares"
+    return replace(life, order=moved(life.order, state, now_ns, filled, note))
 
 
 def _acked(life: OrderLife, ack: SubmitAck, now_ns: int) -> OrderLife:

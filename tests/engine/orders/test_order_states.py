@@ -26,6 +26,7 @@ from engine.order_states import (
     known,
     moved,
 )
+from engine.reservations import cash_limited
 from models.errors import BadValue
 from models.markets import Side
 from models.orders import (
@@ -119,6 +120,7 @@ TABLE: list[tuple[str, OrderRequest, OrderState, list[Signal], OrderState, float
      [said(S.CANCELLED), ack(S.FILLED, "t1")], S.CANCELLED, 0, True),
     ("part filled", REQUEST, S.LIVE, [FILL_4], S.PARTIAL, 4, False),
     ("same fill twice", REQUEST, S.LIVE, [FILL_4, FILL_4], S.PARTIAL, 4, False),
+    ("filled beyond its size", REQUEST, S.LIVE, [FILL_12], S.FILLED, 10, False),
     ("filled in two", REQUEST, S.LIVE, [FILL_4, FILL_6], S.FILLED, 10, False),
     ("matched further than filled", REQUEST, S.LIVE, [said(S.LIVE, 4)], S.LIVE, 0, True),
     ("filled, fill late", REQUEST, S.LIVE, [said(S.FILLED, 10)], S.LIVE, 0, True),
@@ -272,7 +274,8 @@ def test_any_news_in_any_order_make_legal_steps(
         life = advance(life, signal, now)
         state = life.order.state
         assert state is before.order.state or state in LEGAL[before.order.state]
-        assert life.order.filled_e6 == life.filled_e6 >= 0
+        most = life.filled_e6 if cash_limited(life.order) else life.request.size_e6
+        assert life.order.filled_e6 == min(life.filled_e6, most) >= 0
         if isinstance(signal, Counted):
             assert life.legs[signal.fill.trade_id].status.rank >= signal.fill.status.rank
         if state.terminal:
