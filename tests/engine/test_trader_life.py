@@ -413,6 +413,26 @@ async def test_a_successor_goes_on_where_the_last_session_was_killed():
     await world.close()
 
 
+async def test_a_window_that_ended_while_nobody_was_there_is_settled_without_watching_it():
+    world = World(Scripted(on_tick=once(BUY_UP)), short())
+    await world.open()
+    await world.run(10)
+    await world.close()
+    world.venue.watched.clear()
+    await world.clock.advance(120)
+    world.venue.resolve(world.market, Outcome.DOWN)
+    world.boot(Scripted())
+    await world.start()
+    (brought,) = world.trader.unsettled()
+    settling = world.spawn(world.trader.settle(brought))
+    await world.run(10)
+    assert settling.result().winner == "Down"
+    assert world.trader.unsettled() == ()
+    assert world.venue.watched == set()
+    assert world.trader.portfolio.cash_e6 == world.venue.exchange.balance("ours").cash_e6
+    await world.close()
+
+
 async def test_a_checkpoint_that_can_not_be_read_is_left_behind_and_told():
     world = World(Scripted())
     world.store.checkpoint = {"strategy": {"a": 1}, "spot": {"BTC": "nonsense"}}
