@@ -300,8 +300,11 @@ class OrderBooks:
         self._rows.popleft()
 
 
-def since_s(at_ns: int, slack_s: int = 5) -> int:
-    """Epoch second from which a query surely shows what happened at `at_ns`."""
+def since_s(at_ns: int, slack_s: int = 60) -> int:
+    """Epoch second from which a query surely shows what happened at `at_ns`.
+
+    The venue filters by its own clock; the slack is for how far ours may be ahead of it.
+    """
     return max(0, at_ns // 1_000_000_000 - slack_s)
 
 
