@@ -83,8 +83,12 @@ def spot_decimal(spot_e8: int) -> Decimal:
 
 
 def notional_e6(price_e4: int, size_e6: int) -> int:
-    """Cash that `size_e6` shares cost at `price_e4`, in e6, rounded half up to the base unit."""
-    return (price_e4 * size_e6 + PRICE_ONE // 2) // PRICE_ONE
+    """Cash that `size_e6` shares cost at `price_e4`, in e6, rounded down to the base unit.
+
+    Down, as integer division on the chain does it, so that an order filled in many parts never
+    costs more than it would in one.
+    """
+    return price_e4 * size_e6 // PRICE_ONE
 
 
 def usd(cash_e6: int) -> str:

@@ -1,7 +1,6 @@
 """Conversions to base units and back are exact, and refuse what is not."""
 
-from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
-from fractions import Fraction
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 
 import pytest
 from hypothesis import given
@@ -94,18 +93,22 @@ def test_spot_rounding_cases(text: str, units_e8: int) -> None:
 
 
 @given(price=st.integers(0, 10_000), size=st.integers(0, 10**15))
-def test_notional_is_price_times_size_rounded_half_up(price: int, size: int) -> None:
+def test_notional_is_price_times_size_rounded_down(price: int, size: int) -> None:
     exact = price_decimal(price) * size_decimal(size)
-    expected = exact.quantize(Decimal("1e-6"), rounding=ROUND_HALF_UP)
+    expected = exact.quantize(Decimal("1e-6"), rounding=ROUND_DOWN)
     assert cash_decimal(notional_e6(price, size)) == expected
 
 
 @given(price=st.integers(0, 10_000), size=st.integers(0, 10**15))
 def test_both_sides_of_a_share_cost_one_within_a_base_unit(price: int, size: int) -> None:
     both = notional_e6(price, size) + notional_e6(10_000 - price, size)
-    assert 0 <= both - size <= 1
-    exact = Fraction(price * size, 10_000)
-    assert both - size == (1 if exact % 1 == Fraction(1, 2) else 0)
+    whole = price * size % 10_000 == 0
+    assert both - size == (0 if whole else -1)
+
+
+@given(price=st.integers(1, 9_999), parts=st.lists(st.integers(1, 10**9), min_size=1))
+def test_many_parts_never_cost_more_than_the_whole(price: int, parts: list[int]) -> None:
+    assert sum(notional_e6(price, part) for part in parts) <= notional_e6(price, sum(parts))
 
 
 @pytest.mark.parametrize(

@@ -171,27 +171,17 @@ def _taker_leg(wire: WireTrade, fee: FeeSchedule) -> VenueLeg:
 
 
 def _taker_money(wire: WireTrade, size: int, fee: FeeSchedule) -> tuple[int, int]:
-    """Cash and fee of the taker: by maker rows when they account for the whole size."""
+    """Cash and fee of the taker; a trade at several prices is the sum of its parts."""
     price = price_e4(wire.price)
-    rows = [
+    parts = [
         (_in_taker_price(wire, row), size_e6(row.matched_amount)) for row in wire.maker_orders or ()
     ]
-    if sum(matched for _, matched in rows) != size:
-        return notional_e6(price, size), taker_fee_e6(price, size, fee)
-    if all(row_price == price for row_price, _ in rows):
-        return _cash_by_rows(wire), taker_fee_e6(price, size, fee)
-    return _cash_by_rows(wire), sum(taker_fee_e6(p, s, fee) for p, s in rows)
-
-
-def _cash_by_rows(wire: WireTrade) -> int:
-    """What the taker pays or gets: what each maker gets or pays, or what is left of 1."""
-    total = 0
-    for row in wire.maker_orders or ():
-        matched = size_e6(row.matched_amount)
-        cash = notional_e6(price_e4(row.price), matched)
-        same_token = not row.asset_id or row.asset_id == wire.asset_id
-        total += cash if same_token else matched - cash
-    return total
+    if sum(matched for _, matched in parts) != size or all(at == price for at, _ in parts):
+        parts = [(price, size)]
+    return (
+        sum(notional_e6(at, matched) for at, matched in parts),
+        sum(taker_fee_e6(at, matched, fee) for at, matched in parts),
+    )
 
 
 def _in_taker_price(wire: WireTrade, row: WireMaker) -> int:

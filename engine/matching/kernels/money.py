@@ -1,6 +1,6 @@
 """What a fill costs: notional, taker fee, and the movements between two accounts.
 
-One rule rounds all cash: every leg moves its own price times its own size, rounded half up to
+One rule rounds all cash: every leg moves its own price times its own size, rounded down to
 the base unit. Where that leaves a base unit over or short between the legs of a trade (only
 possible when a product is not whole), the market's rounding pool takes it, so that cash, pools
 and collateral always add up to what was deposited.
@@ -38,8 +38,8 @@ _LIMB = 1_000_000_000
 
 @compiled
 def notional(price: int, size: int) -> int:
-    """Cash of `size` shares, rounded half up to the base unit."""
-    return (price * size + ONE // 2) // ONE
+    """Cash of `size` shares, rounded down to the base unit."""
+    return price * size // ONE
 
 
 @compiled
@@ -199,9 +199,6 @@ def settle_maker(book: Book, row: int, size: int, fee_price: int) -> int:
     account, kind = order[ACCOUNT], order[KIND]
     cash = notional(own_price(kind, order[PRICE]), size)
     if buys(kind) and not book.accounts[account, UNLIMITED]:
-        # Many tiny fills, each rounded up, may ask for a base unit more than the whole order
-        # would cost; an order never pays more than it set aside.
-        cash = min(cash, order[LOCKED])
         book.accounts[account, CASH_LOCKED] -= cash
         order[LOCKED] -= cash
     unlock(book, row, size)

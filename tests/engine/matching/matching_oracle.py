@@ -250,7 +250,6 @@ class Naive:
             cash = notional_e6(maker.price, size)
             maker.open -= size
             if maker.side is Side.BUY and maker.account != "lp":
-                cash = min(cash, maker.locked)
                 left = -(-maker.price * maker.open // 10_000)
                 maker.locked = min(maker.locked - cash, left)
             self.move(maker.account, maker.outcome, maker.side, size, cash)

@@ -314,7 +314,7 @@ def test_market_buy_sizes_have_six_decimals() -> None:
     exchange.submit(make_order("m", "bob", UP, SELL, 5_100, 50), NOW)
     order = make_order("t", "ann", UP, BUY, 5_100, 9.8039, FOK, cash_e6=5 * USD)
     (trade,) = trades(exchange.submit(order, NOW))
-    assert (trade.size_e6, trade.taker.cash_e6) == (9_803_921, 5 * USD)
+    assert (trade.size_e6, trade.taker.cash_e6) == (9_803_921, 5 * USD - 1)
 
 
 def test_limit_buy_at_a_better_price_pays_less_for_the_same_shares() -> None:
@@ -385,15 +385,15 @@ def test_cash_and_shares_in_open_orders_cannot_be_used_twice() -> None:
     assert exchange.shares("ann", "m-up") == (10 * SHARE, 0)
 
 
-def test_half_a_base_unit_rounds_up_for_both_buyers_of_a_mint() -> None:
+def test_half_a_base_unit_rounds_down_for_both_buyers_of_a_mint() -> None:
     # 1 share unit of 1e-4 at 0.505: 50.5 base units for one, 49.5 for the other.
     config = ExchangeConfig(check_amounts=False, min_market_buy_e6=0)
     market = make_market(tick_e4=10, fee=FeeSchedule())
     exchange = make_exchange(market, config=config)
     exchange.submit(make_order("m", "bob", UP, BUY, 5_050, 10.0001), NOW)
     (trade,) = trades(exchange.submit(make_order("t", "ann", DOWN, BUY, 4_950, 10.0001), NOW))
-    assert (trade.makers[0].cash_e6, trade.taker.cash_e6) == (5_050_051, 4_950_050)
-    assert exchange.pools("m").rounding_e6 == 1
+    assert (trade.makers[0].cash_e6, trade.taker.cash_e6) == (5_050_050, 4_950_049)
+    assert exchange.pools("m").rounding_e6 == -1
 
 
 def test_makers_share_a_fifth_of_the_fees_by_what_their_fills_brought() -> None:

@@ -141,7 +141,7 @@ prices = st.integers(1, 9999)
 
 
 @given(prices, st.lists(st.tuples(sizes, st.booleans()), min_size=1, max_size=5))
-def test_both_sides_of_a_trade_agree_to_the_last_unit(
+def test_every_leg_is_its_own_price_times_its_own_size_rounded_down(
     price: int, rows: list[tuple[int, bool]]
 ) -> None:
     makers = [
@@ -160,9 +160,10 @@ def test_both_sides_of_a_trade_agree_to_the_last_unit(
         maker_orders=makers,
     )  # fmt: skip
     *maker_legs, taker = trade_of(wire, ME, FEE).legs
-    direct = sum(leg.cash_e6 for leg in maker_legs if leg.token_id == UP)
-    minted = [leg for leg in maker_legs if leg.token_id == DOWN]
-    assert taker.cash_e6 == direct + sum(leg.size_e6 - leg.cash_e6 for leg in minted)
+    for leg in maker_legs:
+        own = price if leg.token_id == UP else 10_000 - price
+        assert leg.cash_e6 == own * leg.size_e6 // 10_000
+    assert taker.cash_e6 == price * total // 10_000
     assert taker.fee_e6 == taker_fee_e6(price, total, FEE)
     assert all(leg.fee_e6 == 0 for leg in maker_legs)
 
