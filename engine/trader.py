@@ -241,7 +241,8 @@ class Trader:
         self._stopped = True
         self.wind_down()
         try:
-            await asyncio.wait_for(self._idle.wait(), STOP_PATIENCE_S)
+            async with asyncio.timeout(STOP_PATIENCE_S):
+                await self._idle.wait()
         except TimeoutError:
             log.warning("windows_not_ended", agent=self.agent, windows=len(self._windows))
         for attempt in (self.orders.cancel_all(), self._journal.checkpoint(self.checkpoint())):

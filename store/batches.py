@@ -99,7 +99,8 @@ class BatchWriter:
     async def _run(self) -> None:
         while not self._closing:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._flush_s)
+                async with asyncio.timeout(self._flush_s):
+                    await self._wake.wait()
             self._wake.clear()
             await self.flush()
 

@@ -188,8 +188,8 @@ class Bus:
             while self._queue and not self._stop.is_set():
                 await self._send()
                 with suppress(TimeoutError):
-                    pause_s = _RETRY_S if self._away else _FLUSH_S
-                    await asyncio.wait_for(self._stop.wait(), pause_s)
+                    async with asyncio.timeout(_RETRY_S if self._away else _FLUSH_S):
+                        await self._stop.wait()
 
     async def _send(self) -> None:
         batch = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]

@@ -123,7 +123,8 @@ class Alerts:
         while True:
             wait = None if flush_at is None else max(0.0, flush_at - loop.time())
             try:
-                notice = await asyncio.wait_for(self._queue.get(), wait)
+                async with asyncio.timeout(wait):
+                    notice = await self._queue.get()
             except TimeoutError:
                 flush_at = None
                 await self._flush_trades()

@@ -333,7 +333,8 @@ class TradingSession:
 
     async def _sleep(self, seconds: float) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.halt.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self.halt.wait()
 
     def _settle(self, settle_window: WindowStep, market: Market) -> None:
         task = asyncio.ensure_future(settle_window(self, market))
