@@ -14,8 +14,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from console import floor, foreground, logs, view
+from console import floor, foreground, logs, steps, view
 from console.drain import halt
+from console.environment import child_environment
 from console.status import as_json, gather
 from models.errors import FloorError
 from models.settings import Settings, load_settings
@@ -23,6 +24,8 @@ from store import agents as agent_store
 from store import state
 from store.database import Database
 from store.urls import urls
+from tasks.agent_files import load_agents
+from tasks.prefect_file import sync_prefect_file
 
 console = Console()
 errors = Console(stderr=True)
@@ -199,6 +202,18 @@ def agents_list(as_json_: Json = False) -> None:
         print(json.dumps(as_json(seen)["agents"], indent=2))
     else:
         console.print(view.agents_table(seen.agents))
+
+
+@agents_app.command(name="sync")
+def agents_sync() -> None:
+    """Give every agent file its deployment in prefect.yaml, and deploy what is new."""
+    agents = load_agents()
+    changed = sync_prefect_file(agents)
+    _say("prefect.yaml was brought in step" if changed else "prefect.yaml is in step")
+    settings = load_settings()
+    if floor.running(settings.floor_home) is not None:
+        steps.deploy(child_environment(settings))
+        _say(f"deployed: {', '.join(agents)}; supervise starts them within half a minute")
 
 
 @agents_app.command()

@@ -53,11 +53,29 @@ async def _lift_halt(url: str) -> None:
 
 
 def deployments(settings: Settings) -> None:
-    """Create the work pools and deploy everything in prefect.yaml."""
+    """Create the work pools, deploy everything in prefect.yaml, and have supervise look at once."""
     asyncio.run(_create_pools())
+    deploy(dict(os.environ))
+    asyncio.run(_first_look())
+
+
+def deploy(environment: dict[str, str]) -> None:
+    """Deploy everything in prefect.yaml to the server that `environment` names.
+
+    Raises
+    ------
+    FloorError
+        Prefect refused; its own words were printed.
+    """
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
     result = subprocess.run(
-        command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if result.returncode != 0:
         print(result.stdout, result.stderr, sep="\n", flush=True)
@@ -82,6 +100,12 @@ async def _create_pools() -> None:
             template = worker.get_default_base_job_template()
             pool = WorkPoolCreate(name=name, type=worker.type, base_job_template=template)
             await client.create_work_pool(pool, overwrite=True)
+
+
+async def _first_look() -> None:
+    from tasks.handover import start_run
+
+    await start_run("supervise/supervise", f"start-{os.environ.get(INSTANCE) or time.time()}")
 
 
 STEPS = {"database": database, "deployments": deployments}

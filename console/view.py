@@ -65,7 +65,8 @@ def _programs(status: FloorStatus) -> Table:
         ("process", "left"), ("what", "left"), ("state", "left"), ("pid", "right"),
         ("up", "right"), ("memory", "right"), ("restarts", "right"),
     ):  # fmt: skip
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        wide = name in ("what", "state")
+        table.add_column(name, justify=justify, no_wrap=not wide)  # type: ignore[arg-type]
     for row in status.programs:
         table.add_row(
             row.name,
@@ -94,9 +95,15 @@ def agents_table(agents: Iterable[AgentOverview]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", title_justify="left")
     for name, justify in (
         ("agent", "left"), ("status", "left"), ("today $", "right"), ("total $", "right"),
-        ("orders", "right"), ("at cost $", "right"), ("heartbeat", "right"), ("window", "left"),
+        ("orders", "right"), ("held $", "right"), ("seen", "right"), ("window", "left"),
     ):  # fmt: skip
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        least = {"status": 9, "window": 6}.get(name)
+        table.add_column(
+            name,
+            justify=justify,  # type: ignore[arg-type]
+            no_wrap=least is None,
+            min_width=least,
+        )
     for agent in agents:
         table.add_row(
             agent.name,

@@ -81,6 +81,8 @@ def make(fingerprint: str) -> None:
     say("installing the project itself")
     own = ["--no-deps", "--no-build-isolation", "-e", str(ROOT)]
     run([*pip(), "install", "--quiet", *own], "install the project")
+    say("compiling the matching loops (up to half a minute)")
+    run([str(python()), "-m", "engine.matching"], "compile the matching loops")
     STAMP.write_text(fingerprint)
     say(f"set up in {time.monotonic() - started:.0f} s")
 

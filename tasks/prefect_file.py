@@ -2,6 +2,11 @@
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
+
+from models.settings import ROOT
+
+PREFECT_FILE = ROOT / "prefect.yaml"
 
 BLOCK = """
   - name: {name}
@@ -33,3 +38,12 @@ def sync_trade_deployments(text: str, agents: Iterable[str]) -> str:
     return rest + "".join(
         kept.get(name, BLOCK.format(name=name)).rstrip("\n") + "\n" for name in sorted(agents)
     )
+
+
+def sync_prefect_file(agents: Iterable[str], path: Path = PREFECT_FILE) -> bool:
+    """Bring the file's trade deployments in step with the agents; False when they were."""
+    before = path.read_text(encoding="utf-8")
+    after = sync_trade_deployments(before, agents)
+    if after != before:
+        path.write_text(after, encoding="utf-8")
+    return after != before
