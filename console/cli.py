@@ -14,9 +14,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from console import floor, foreground, logs, steps, view
+from console import floor, foreground, logs, view
 from console.drain import halt
-from console.environment import child_environment
+from console.sim import sim_app
 from console.status import as_json, gather
 from models.errors import FloorError
 from models.settings import Settings, load_settings
@@ -24,8 +24,6 @@ from store import agents as agent_store
 from store import state
 from store.database import Database
 from store.urls import urls
-from tasks.agent_files import load_agents
-from tasks.prefect_file import sync_prefect_file
 
 console = Console()
 errors = Console(stderr=True)
@@ -40,6 +38,7 @@ db_app = typer.Typer(help="Bring the database's tables up to date, or check them
 agents_app = typer.Typer(help="See, pause and resume agents.")
 app.add_typer(db_app, name="db", no_args_is_help=True)
 app.add_typer(agents_app, name="agents", no_args_is_help=True)
+app.add_typer(sim_app, name="sim", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Only = Annotated[
@@ -207,6 +206,11 @@ def agents_list(as_json_: Json = False) -> None:
 @agents_app.command(name="sync")
 def agents_sync() -> None:
     """Give every agent file its deployment in prefect.yaml, and deploy what is new."""
+    from console import steps
+    from console.environment import child_environment
+    from tasks.agent_files import load_agents
+    from tasks.prefect_file import sync_prefect_file
+
     agents = load_agents()
     changed = sync_prefect_file(agents)
     _say("prefect.yaml was brought in step" if changed else "prefect.yaml is in step")

@@ -79,7 +79,14 @@ class Admin:
 
     async def faults(self, _: web.Request) -> web.Response:
         self._world.advance()
-        return reply({"active": self._world.faults.active(self._world.now()), "known": NAMES})
+        board, now = self._world.faults, self._world.now()
+        return reply(
+            {
+                "active": board.active(now),
+                "on": board.details(now),
+                "known": dict(sorted(NAMES.items())),
+            }
+        )
 
     async def set_fault(self, request: web.Request) -> web.Response:
         self._world.advance()

@@ -103,6 +103,15 @@ class FaultBoard:
     def active(self, now_ns: int) -> list[str]:
         return sorted(name for name in list(self._on) if self.on(name, now_ns))
 
+    def details(self, now_ns: int) -> list[dict[str, Any]]:
+        """What is on, and for how many seconds or uses more (None: no such limit)."""
+        rows = []
+        for name in self.active(now_ns):
+            fault = self._on[name]
+            left = None if fault.until_ns is None else (fault.until_ns - now_ns) / SECOND_NS
+            rows.append({"name": name, "seconds_left": left, "uses_left": fault.left})
+        return rows
+
     def gate(self, kind: str, now_ns: int) -> None:
         """Refuse a request to an order endpoint; `kind` is ``order`` or ``cancel``."""
         if self.on("engine-restart", now_ns):
