@@ -26,6 +26,7 @@ NAMES = {
     "duplicate-events": "every user event is sent twice",
     "reordered-events": "a trade's CONFIRMED is sent before its MINED",
     "ghost-fill": "trades are MATCHED, then RETRYING, then FAILED and undone",
+    "partial-fak": "a FAK order finds only `shares` (2) at the best price, nothing behind it",
     "absent-resolution": "no market_resolved message is sent",
     "late-resolution": "windows resolve `delay` seconds (60) later than usual",
     "stale-balance": "balance-allowance repeats old values until it is told to update",

@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from models.errors import BadValue
-from models.units import to_price_e4
+from models.markets import Outcome
+from models.units import to_price_e4, to_size_e6
+from venue.simulator.bank import PROVIDER
 from venue.simulator.errors import bad
 
 if TYPE_CHECKING:
+    from venue.simulator.windows import Window
     from venue.simulator.world import World
 
 log = structlog.get_logger(__name__)
@@ -30,6 +33,8 @@ def switch_on(world: "World", name: str, params: dict[str, Any]) -> None:
     if name == "tick-change":
         _change_tick(world, params)
         return
+    if name == "partial-fak":
+        _check_shares(params)
     world.faults.set(name, params, now)
     apply(world)
     fault = world.faults.get(name, now)
@@ -55,6 +60,21 @@ def apply(world: "World") -> None:
     world.live.hub.faults.frozen = stalled
 
 
+def thin(world: "World", window: "Window") -> None:
+    """While `partial-fak` is on: leave a little at the best prices, until the source moves."""
+    now = world.now()
+    fault = world.faults.take("partial-fak", now)
+    if fault is None:
+        return
+    most_e6 = to_size_e6(fault.params.get("shares", 2))
+    sides = [
+        [(price, min(size, most_e6)) for price, size in levels[:1]]
+        for levels in world.exchange.book(window.condition_id, Outcome.UP)
+    ]
+    events = world.exchange.impose(window.condition_id, PROVIDER, sides[0], sides[1], now)
+    world.clerk.absorb(events, now)
+
+
 def _change_tick(world: "World", params: dict[str, Any]) -> None:
     window = world.registry.by_slug.get(str(params.get("slug")))
     if window is None or window.closed:
@@ -68,3 +88,12 @@ def _change_tick(world: "World", params: dict[str, Any]) -> None:
     now = world.now()
     world.clerk.absorb(world.exchange.set_tick(window.condition_id, tick_e4), now)
     log.warning("fault", name="tick-change", slug=window.market.slug, tick_e4=tick_e4)
+
+
+def _check_shares(params: dict[str, Any]) -> None:
+    try:
+        wanted = to_size_e6(params.get("shares", 2))
+    except (BadValue, TypeError) as error:
+        raise bad(f"shares: {error}") from None
+    if wanted <= 0:
+        raise bad(f"shares={params['shares']!r} must be positive")

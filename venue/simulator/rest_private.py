@@ -6,7 +6,8 @@ from typing import Any
 from aiohttp import web
 
 from models.markets import Side
-from venue.simulator import wire
+from models.orders import TimeInForce
+from venue.simulator import mischief, wire
 from venue.simulator.auth import ApiKey, verify_l1
 from venue.simulator.eip712 import EXCHANGE, NEG_RISK_EXCHANGE
 from venue.simulator.entry import PAYLOAD, read_entry, token_of
@@ -124,6 +125,8 @@ class PrivateRest:
         world.faults.gate_post_only(entry.post_only, world.now())
         if entry.side is Side.BUY and world.fault_on("closed-only"):
             raise bad(f"'{entry.wallet}' address in closed only mode")
+        if entry.tif is TimeInForce.FAK and window is not None:
+            mischief.thin(world, window)
         return world.desk.place(entry, world.now())
 
     async def _answer(
