@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from engine.clock import WaitingClock
+from engine.clock import WaitingClock, wait_for
 from engine.desk import Desk
 from engine.markets import MarketData, MarketState
 from engine.memory import pack, unpack
@@ -50,6 +50,7 @@ from strategies.base import Strategy
 log = structlog.get_logger(__name__)
 
 STOP_PATIENCE_S = 5.0
+"""How long a stop waits for the windows, and then for the venue to confirm the cancels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +143,8 @@ class Trader:
         self._windows: set[Window] = set()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._stopping = False
-        self._stopped = False
+        self._stopping = asyncio.Event()
+        self._stopper: asyncio.Task[None] | None = None
         self._fatal: BaseException | None = None
         self._failed_in_a_row = 0
         self._counted = {"ticks": 0, "decisions": 0}
@@ -185,7 +186,7 @@ class Trader:
             raise self._fatal
         quit_ns = market.end_ns - round(self._settings.quit_before_end_s * SECOND_NS)
         await self._back_off(quit_ns)
-        if self._stopping:
+        if self._stopping.is_set():
             return
         state = await self._watch(market)
         if state.window is not None:
@@ -230,31 +231,58 @@ class Trader:
 
     def wind_down(self) -> None:
         """End every window soon: `on_stop`, then cancel. No new one starts."""
-        self._stopping = True
+        self._stopping.set()
         for window in self._windows:
             window.stop(self._fatal)
 
     async def stop(self, reason: str) -> None:
-        """Stop the windows, cancel every order, checkpoint and disconnect; may be called twice."""
-        if self._stopped:
-            return
-        self._stopped = True
+        """Stop the windows, cancel every order, checkpoint and disconnect; may be called twice.
+
+        Once begun it goes on to its end, whatever becomes of the caller: a cancelled session
+        must not leave orders behind.
+        """
+        if self._stopper is None:
+            self._stopper = asyncio.create_task(self._stop(reason), name=f"{self.agent} stop")
+        await asyncio.shield(self._stopper)
+
+    async def _stop(self, reason: str) -> None:
         self.wind_down()
         try:
             async with asyncio.timeout(STOP_PATIENCE_S):
                 await self._idle.wait()
         except TimeoutError:
             log.warning("windows_not_ended", agent=self.agent, windows=len(self._windows))
-        for attempt in (self.orders.cancel_all(), self._journal.checkpoint(self.checkpoint())):
+        remember = lambda: self._journal.checkpoint(self.checkpoint())  # noqa: E731
+        for step in (self._cancel_everything, remember, self._end_tasks, self._feed.close):
             try:
-                await attempt
-            except FloorError as error:
+                await step()
+            except Exception as error:
                 log.warning("stop_incomplete", agent=self.agent, reason=str(error))
-        await self._end_tasks()
-        await self._feed.close()
         self._journal.event("trader_stopped", {"reason": reason, **self.facts()})
 
+    async def _cancel_everything(self) -> None:
+        """Cancel all orders; while the venue is in trouble the order manager tries again."""
+        await self.orders.cancel_all()
+        give_up_ns = self._clock.now_ns() + round(STOP_PATIENCE_S * SECOND_NS)
+        while self.orders.open_orders() and self._fatal is None:
+            if self._clock.now_ns() >= give_up_ns:
+                break
+            await self._clock.sleep(0.1)
+        if left := self.orders.open_orders():
+            ids = [order.order_id for order in left]
+            log.error("orders_not_confirmed_gone", agent=self.agent, orders=ids)
+
     # --- standing -------------------------------------------------------------------------------
+
+    @property
+    def fatal(self) -> BaseException | None:
+        """What ended trading for good; the session must end, its successor recovers."""
+        return self._fatal
+
+    @property
+    def active(self) -> int:
+        """Windows that are being traded now."""
+        return len(self._windows)
 
     @property
     def ticks(self) -> int:
@@ -391,7 +419,7 @@ class Trader:
         self._reporter.failure(failure)
 
     async def _back_off(self, until_ns: int) -> None:
-        """Pause after failures, doubling, but not beyond the window."""
+        """Pause after failures, doubling, but not beyond the window or a stop."""
         if not self._failed_in_a_row:
             return
         pause_s = min(
@@ -399,7 +427,7 @@ class Trader:
             self._settings.failure_backoff_most_s,
             max(0.0, (until_ns - self._clock.now_ns()) / SECOND_NS),
         )
-        await self._clock.sleep(pause_s)
+        await wait_for(self._clock, self._stopping, pause_s)
 
     def _beat(self) -> None:
         self.last_loop_ns = self._clock.now_ns()
