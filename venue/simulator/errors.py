@@ -16,6 +16,8 @@ class Refusal(Exception):
         Further keys of the JSON body.
     headers
         Further headers, for example ``Retry-After``.
+    page
+        HTML that is sent instead of the JSON body.
     """
 
     def __init__(
@@ -24,12 +26,14 @@ class Refusal(Exception):
         error: str,
         body: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
+        page: str | None = None,
     ) -> None:
         super().__init__(error)
         self.status = status
         self.error = error
         self.body = {"error": error, **(body or {})}
         self.headers = headers or {}
+        self.page = page
 
 
 def bad(error: str) -> Refusal:

@@ -20,6 +20,11 @@ NAMES = {
     "accept-then-500": "500 could not run the execution, although the order was taken",
     "accept-then-timeout": "the order is taken, the answer never comes (`hold` seconds, 60)",
     "accept-then-drop": "the order is taken, the connection is cut before the answer",
+    "late-answer": "the order is taken, the answer comes `hold` seconds (1) after its events",
+    "unmatched-answer": "a resting order is answered with status `unmatched`",
+    "refused-in-answer": "orders are refused with status 200 and an errorMsg, not with 400",
+    "deposit-wallets-only": "orders of plain wallets are refused: use the deposit wallet flow",
+    "cloudflare-403": "403 with an HTML page on order endpoints, before the venue sees anything",
     "ws-drop": "all WebSocket connections are cut, once",
     "ws-freeze": "WebSockets stay open and answer PING but carry no data",
     "rtds-stall": "the price streams stay open and carry no data",
@@ -35,6 +40,8 @@ NAMES = {
     "key-revoked": "all API keys are revoked, once",
 }
 DEFAULT_SECONDS = {"engine-restart": 90.0, "post-only": 120.0}
+BLOCKED_PAGE = "<!DOCTYPE html><title>Attention Required! | Cloudflare</title>"
+NO_PLAIN_WALLETS = "maker address not allowed, please use the deposit wallet flow"
 POST_ONLY_TEXT = "post-only mode: only post-only orders and cancels are allowed"
 
 
@@ -115,6 +122,8 @@ class FaultBoard:
 
     def gate(self, kind: str, now_ns: int) -> None:
         """Refuse a request to an order endpoint; `kind` is ``order`` or ``cancel``."""
+        if self.take("cloudflare-403", now_ns) is not None:
+            raise Refusal(403, "Forbidden", page=BLOCKED_PAGE)
         if self.on("engine-restart", now_ns):
             raise Refusal(425, "Too Early: the matching engine is restarting")
         limited = self.take("rate-limit", now_ns)

@@ -31,6 +31,8 @@ async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except Refusal as refusal:
+        if refusal.page is not None:
+            return web.Response(text=refusal.page, status=refusal.status, content_type="text/html")
         return reply(refusal.body, refusal.headers, refusal.status)
     except web.HTTPRequestEntityTooLarge:
         return reply({"error": "Invalid payload"}, status=400)

@@ -12,6 +12,7 @@ from venue.simulator.auth import ApiKey, verify_l1
 from venue.simulator.eip712 import EXCHANGE, NEG_RISK_EXCHANGE
 from venue.simulator.entry import PAYLOAD, read_entry, token_of
 from venue.simulator.errors import Refusal, bad, not_found
+from venue.simulator.faults import NO_PLAIN_WALLETS
 from venue.simulator.http import page, parse, reply
 from venue.simulator.records import OrderRecord
 from venue.simulator.wallets import SIGNATURE_TYPES, wallets_of
@@ -94,9 +95,14 @@ class PrivateRest:
         key, body = await self._key(request)
         payload = parse(body, PAYLOAD)
         headers = self._gate("order", key, 1)
-        record = self._place(payload, key)
+        try:
+            answer = wire.order_reply(self._place(payload, key))
+        except Refusal as refusal:
+            if refusal.status != 400 or not self._world.fault_on("refused-in-answer"):
+                raise
+            return reply(_rejected(refusal.error), headers)
         self._world.commit()
-        return await self._answer(request, wire.order_reply(record), headers)
+        return await self._answer(request, answer, headers)
 
     async def post_orders(self, request: web.Request) -> web.StreamResponse:
         key, body = await self._key(request)
@@ -125,6 +131,8 @@ class PrivateRest:
         world.faults.gate_post_only(entry.post_only, world.now())
         if entry.side is Side.BUY and world.fault_on("closed-only"):
             raise bad(f"'{entry.wallet}' address in closed only mode")
+        if entry.wallet == key.address and world.fault_on("deposit-wallets-only"):
+            raise bad(NO_PLAIN_WALLETS)
         if entry.tif is TimeInForce.FAK and window is not None:
             mischief.thin(world, window)
         return world.desk.place(entry, world.now())
@@ -134,6 +142,9 @@ class PrivateRest:
     ) -> web.StreamResponse:
         """Answer an order that was taken, unless a fault keeps the answer from the client."""
         world = self._world
+        rests = isinstance(body, dict) and body["status"] == "live"
+        if rests and world.faults.take("unmatched-answer", world.now()) is not None:
+            body["status"] = "unmatched"
         if world.faults.take("accept-then-500", world.now()) is not None:
             raise Refusal(500, "could not run the execution")
         held = world.faults.take("accept-then-timeout", world.now())
@@ -143,6 +154,9 @@ class PrivateRest:
             if request.transport is not None:
                 request.transport.abort()
             raise web.HTTPBadGateway
+        late = world.faults.take("late-answer", world.now())
+        if late is not None:
+            await asyncio.sleep(float(late.params.get("hold", 1)))
         return reply(body, headers)
 
     # --- cancels ------------------------------------------------------------------------------

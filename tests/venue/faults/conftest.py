@@ -140,7 +140,7 @@ class Desk:
                 self.reconnected = True
         await self.orders.work_off()
 
-    async def held(self, outcome: Outcome = Outcome.UP) -> int:
+    def held(self, outcome: Outcome = Outcome.UP) -> int:
         """Shares that can be sold, in whole hundredths."""
         return self.orders.free_shares_e6(self.market.token(outcome)) // 10_000 * 10_000
 

@@ -111,10 +111,10 @@ async def test_a_closed_only_account_may_still_get_out(desk: Any) -> None:
     await desk.stage.fault("closed-only")
     refused = await desk.place()
     assert (refused.state, refused.note.split(":")[0]) == (OrderState.REJECTED, "closed")
-    sold = await desk.take(side=Side.SELL, size_e6=await desk.held())
+    sold = await desk.take(side=Side.SELL, size_e6=desk.held())
     await desk.pass_time(6)
     assert desk.now(sold).state is OrderState.FILLED
-    assert await desk.held() == 0
+    assert desk.held() == 0
     await desk.agree()
 
 
@@ -163,6 +163,61 @@ async def test_an_order_taken_without_an_answer_is_found_and_sent_once(
     assert done.state is OrderState.FILLED
     assert done.filled_e6 > 0
     assert len((await desk.truth())["orders"]) == 2
+
+
+@plays("late-answer")
+async def test_fills_that_come_before_the_answer_count_once(desk: Any) -> None:
+    await desk.stage.fault("late-answer", hold=0.5, count=1)
+    taking = asyncio.create_task(desk.take())
+    await desk.until(lambda: desk.of(TradeUpdate))
+    assert not taking.done()
+    await desk.work()
+    early = desk.portfolio.shares_e6(desk.market.up_token)
+    assert early > 0
+    order = await taking
+    assert desk.portfolio.shares_e6(desk.market.up_token) == early
+    await desk.agree()
+    assert desk.now(order).state is OrderState.FILLED
+
+
+@plays("unmatched-answer")
+async def test_an_order_called_unmatched_is_asked_about_not_given_up(desk: Any) -> None:
+    await desk.stage.fault("unmatched-answer", count=1)
+    order = await desk.place()
+    await desk.agree()
+    assert desk.now(order).state is OrderState.LIVE
+
+
+@plays("refused-in-answer")
+async def test_a_refusal_inside_a_good_answer_is_one(desk: Any) -> None:
+    await desk.stage.fault("refused-in-answer")
+    order = await desk.place(desk.wish(size_e6=10**12))
+    assert (order.state, order.note.split(":")[0]) == (OrderState.REJECTED, "balance")
+    assert (await desk.place()).state is OrderState.LIVE
+    await desk.agree()
+
+
+@plays("deposit-wallets-only")
+async def test_a_plain_wallet_that_is_refused_has_placed_nothing(desk: Any) -> None:
+    await desk.stage.fault("deposit-wallets-only")
+    order = await desk.place()
+    assert order.state is OrderState.REJECTED
+    assert "deposit wallet flow" in order.note
+    await desk.agree()
+
+
+@plays("cloudflare-403")
+async def test_a_page_instead_of_an_answer_means_the_venue_is_away(desk: Any) -> None:
+    resting = await desk.place()
+    await desk.stage.fault("cloudflare-403", count=2)
+    with pytest.raises(VenueUnavailable) as away:
+        await desk.take()
+    assert away.value.mode == "disabled"
+    await desk.orders.cancel([resting.order_id])
+    assert desk.now(resting).state.resting
+    await desk.pass_time(40)
+    await desk.agree()
+    assert desk.now(resting).state is OrderState.CANCELLED
 
 
 # --- sockets -----------------------------------------------------------------------------------
@@ -261,7 +316,7 @@ async def test_a_ghost_fill_is_taken_back(desk: Any) -> None:
     await desk.until(lambda: desk.of(TradeUpdate))
     await desk.work()
     assert desk.portfolio.shares_e6(desk.market.up_token) > 0
-    assert await desk.held() == 0, "shares of a match that is not mined can't be sold"
+    assert desk.held() == 0, "shares of a match that is not mined can't be sold"
     await desk.pass_time(7)
     await desk.agree()
     truth = await desk.truth()
@@ -279,7 +334,7 @@ async def test_a_stale_balance_misleads_nobody(desk: Any) -> None:
     await desk.stage.fault("stale-balance")
     await desk.take()
     await desk.pass_time(6)
-    await desk.take(side=Side.SELL, size_e6=await desk.held())
+    await desk.take(side=Side.SELL, size_e6=desk.held())
     await desk.agree()
 
 
