@@ -86,7 +86,8 @@ def ledger(
     if not answer["wallets"]:
         raise BadValue(f"{whose} has no wallet at the simulator; it gets one when it first logs in")
     for wallet, held in answer["wallets"].items():
-        console.print(wallet_table(wallet, held))
+        console.print(wallet, highlight=False)
+        console.print(wallet_table(held))
     open_orders = [order for order in answer["orders"] if order["open"]]
     console.print(
         f"{len(open_orders)} open of the last {len(answer['orders'])} orders, "
@@ -123,9 +124,9 @@ def parameters(pairs: list[str] | tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
-def wallet_table(wallet: str, held: dict[str, Any]) -> Table:
+def wallet_table(held: dict[str, Any]) -> Table:
     """One wallet's cash and shares, in dollars and shares."""
-    table = Table("holding", "amount", title=wallet, box=None, title_justify="left")
+    table = Table("holding", "amount", box=None)
     table.add_row("cash, pUSD", str(usd(held["cash_e6"])))
     table.add_row("of it reserved", str(usd(held["reserved_e6"])))
     table.add_row("granted", str(usd(held["granted_e6"])))
