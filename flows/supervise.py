@@ -2,6 +2,7 @@
 
 import time
 
+import structlog
 from prefect import flow
 
 from models.settings import Settings, load_settings
@@ -16,8 +17,10 @@ from tasks.collecting import keep_collecting
 from tasks.deployments import deployment_name, end_stale_runs, on_their_way, open_runs
 from tasks.guards import halt_reason
 from tasks.handover import start_run
-from tasks.supervision import Decision, Step, decide
+from tasks.supervision import STARTUP_S, Decision, Step, decide
 from tasks.valuation import save_snapshots
+
+log = structlog.get_logger(__name__)
 
 
 @flow(name="supervise", flow_run_name="supervise", timeout_seconds=25)
@@ -28,9 +31,10 @@ async def supervise() -> str:
         if reason := await halt_reason(database):
             return reason
         specs, faults = read_agents()
-        await agents.sync_agents(database, list(specs.values()))
+        # A file that can't be read now is no reason to disable its agent.
+        await agents.sync_agents(database, list(specs.values()), disable_missing=not faults)
         decisions = [
-            await _attend(database, settings, agent)
+            await _attend(database, settings, agent, has_file=agent.name in specs)
             for agent in await agents.agent_overview(database)
         ]
         collecting = await keep_collecting(database)
@@ -39,10 +43,26 @@ async def supervise() -> str:
     return "; ".join([*faults, *acted, *collecting]) or f"{len(decisions)} agents as desired"
 
 
-async def _attend(database: Database, settings: Settings, agent: AgentOverview) -> Decision:
+async def _attend(
+    database: Database, settings: Settings, agent: AgentOverview, has_file: bool
+) -> Decision:
+    """Look after one agent; trouble with it must not keep the others waiting."""
+    try:
+        if not has_file and not agent.lease_live:
+            return Decision(agent.name, Step.NONE, "its file is wrong or gone")
+        return await _keep_running(database, settings, agent)
+    except Exception as error:
+        log.error("agent_not_attended", agent=agent.name, reason=repr(error))
+        return Decision(agent.name, Step.FAILED, str(error))
+
+
+async def _keep_running(database: Database, settings: Settings, agent: AgentOverview) -> Decision:
     lease = await leases.holder(database, agent.name)
-    lease_run = lease.flow_run_id if lease is not None and lease.live else ""
-    runs = await open_runs(deployment_name(agent.name)) or []
+    runs = await open_runs(deployment_name(agent.name))
+    if runs is None:
+        reason = "is not deployed; `floor up` or `prefect --no-prompt deploy --all` deploys it"
+        return Decision(agent.name, Step.FAILED if agent.desired else Step.NONE, reason)
+    lease_run = _run_of(lease)
     coming = on_their_way(runs, lease_run)
     await end_stale_runs(runs, lease_run)
     decision = decide(
@@ -58,6 +78,17 @@ async def _attend(database: Database, settings: Settings, agent: AgentOverview) 
         await agents.pause(database, agent.name, decision.reason)
         await _tell(settings, agent.name, decision.reason)
     return decision
+
+
+def _run_of(lease: leases.LeaseStatus | None) -> str:
+    """Return the run that holds the lease, or gave it back so lately that it may still be ending.
+
+    Such a run is neither stale nor one that is still to come.
+    """
+    if lease is None:
+        return ""
+    age_s = lease.heartbeat_age_s
+    return lease.flow_run_id if lease.live or (age_s is not None and age_s < STARTUP_S) else ""
 
 
 async def _tell(settings: Settings, agent: str, reason: str) -> None:

@@ -1,5 +1,6 @@
 """Trade: one session of one agent, from recovery to hand-over."""
 
+import structlog
 from prefect import flow, task
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
@@ -16,6 +17,8 @@ from tasks.handover import schedule_successor
 from tasks.logs import configure_logs
 from tasks.session import TradingSession
 
+log = structlog.get_logger(__name__)
+
 
 @flow(name="trade", flow_run_name="{agent}")
 async def trade(agent: str) -> State[None]:
@@ -27,26 +30,31 @@ async def trade(agent: str) -> State[None]:
         return Completed(name="NotTrading", message=reason)
     async with session:
         await session.follow(trade_window, settle_window)
-    if not session.halt.is_set():
-        await schedule_successor()
+        if not session.halt.is_set():
+            # It starts while this one settles, and takes the lease the moment it is given back.
+            await schedule_successor()
+        await session.finish_settling()
     return Completed(message=f"{session.windows} windows traded")
 
 
 @task(name="window", task_run_name="{market.slug}", cache_policy=NO_CACHE)
 async def trade_window(session: TradingSession, market: Market) -> None:
-    """Trade one market from now to the end of its window."""
+    """Trade one market from now to the end of its window; a strategy that raises fails it."""
     await session.trade(market)
 
 
 @task(name="settle", task_run_name="settle {market.slug}", cache_policy=NO_CACHE)
 async def settle_window(session: TradingSession, market: Market) -> None:
     """Wait for the market's resolution and book what it brought."""
-    result = await session.trader.settle(market)
-    await acreate_markdown_artifact(
-        key=f"pnl-{session.spec.name}",
-        markdown=_report(result),
-        description=f"{market.slug}: {usd(result.pnl_e6)} USD",
-    )
+    result = await session.settle(market)
+    try:
+        await acreate_markdown_artifact(
+            key=f"pnl-{session.spec.name}",
+            markdown=_report(result),
+            description=f"{market.slug}: {usd(result.pnl_e6)} USD",
+        )
+    except Exception as error:  # the result is booked; only its page in the UI is missing
+        log.warning("artifact_not_kept", market=market.slug, reason=repr(error))
 
 
 def _report(result: WindowResult) -> str:

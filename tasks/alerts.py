@@ -26,6 +26,7 @@ ICONS = {
     "agent_started": ":large_green_circle:",
     "agent_stopped": ":white_circle:",
     "trade_executed": ":moneybag:",
+    "window_settled": ":checkered_flag:",
     "breaker": ":octagonal_sign:",
     "error": ":red_circle:",
 }

@@ -40,7 +40,10 @@ async def open_runs(deployment: str) -> list[FlowRun] | None:
 
 
 def on_their_way(runs: list[FlowRun], lease_run: str) -> list[FlowRun]:
-    """Keep the runs that are due soon or began so recently that they may lack their lease yet."""
+    """Keep the runs that are due soon or began so recently that they may lack their lease yet.
+
+    A run that is late is still coming: more of them would all start once the worker is back.
+    """
     soon = now("UTC") + timedelta(seconds=STARTUP_S)
     recent = now("UTC") - timedelta(seconds=STARTUP_S)
     return [
@@ -49,9 +52,9 @@ def on_their_way(runs: list[FlowRun], lease_run: str) -> list[FlowRun]:
         if str(run.id) != lease_run
         and run.state is not None
         and (
-            run.state.timestamp >= recent
-            if run.state.type is not StateType.SCHEDULED
-            else (run.next_scheduled_start_time or soon) <= soon and run.state.timestamp >= recent
+            (run.next_scheduled_start_time or soon) <= soon
+            if run.state.type is StateType.SCHEDULED
+            else run.state.timestamp >= recent
         )
     ]
 
@@ -67,6 +70,8 @@ async def end_stale_runs(runs: list[FlowRun], lease_run: str) -> int:
         and run.state.type in (StateType.RUNNING, StateType.PENDING)
         and run.state.timestamp < recent
     ]
+    if not stale:
+        return 0
     async with get_client() as client:
         for run in stale:
             await client.set_flow_run_state(

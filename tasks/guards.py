@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import structlog
 
-from models.agents import AgentStatus
+from models.agents import AgentStatus, Lifecycle
 from models.errors import StoreUnavailable
 from store import state
 from store.database import Database
@@ -23,11 +23,41 @@ async def halt_reason(database: Database, agent: str | None = None) -> str:
         return f"the floor is halted: {halt.reason}"
     if agent is not None:
         row = await database.fetch_one(
-            "SELECT status, status_reason FROM agents WHERE name = %s", [agent]
+            "SELECT status, status_reason, enabled, lifecycle FROM agents WHERE name = %s", [agent]
         )
-        if row is not None and row["status"] == AgentStatus.PAUSED.value:
+        if row is None:
+            return f"{agent} is not among the agents"
+        if row["status"] == AgentStatus.PAUSED.value:
             return f"{agent} is paused: {row['status_reason']}"
+        if row["lifecycle"] == Lifecycle.RETIRED.value:
+            return f"{agent} is retired"
+        if not row["enabled"]:
+            return f"{agent} is disabled in its file, or has none"
     return ""
+
+
+class Progress:
+    """Notices windows that hang although the event loop turns.
+
+    Parameters
+    ----------
+    patience_s
+        Longest time, in seconds, in which no window of a trader that has some need turn.
+    """
+
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._turned_ns = 0
+        self._since = 0.0
+
+    def stuck(self, now: float, windows: int, turned_ns: int) -> bool:
+        """Say whether `windows` stand still; `turned_ns` is when one of them last turned.
+
+        `now` is in monotonic seconds.
+        """
+        if windows == 0 or turned_ns != self._turned_ns or self._since == 0.0:
+            self._turned_ns, self._since = turned_ns, now
+        return now - self._since > self._patience_s
 
 
 @asynccontextmanager
@@ -42,11 +72,16 @@ async def watch_for_halt(
 
     async def poll() -> None:
         while not halt.is_set():
-            with suppress(StoreUnavailable):
+            try:
                 reason = await halt_reason(database, agent)
-                if reason:
-                    log.info("halting", reason=reason)
-                    halt.set()
+            except StoreUnavailable:
+                reason = ""
+            except Exception as error:  # whatever it is, the next look must still come
+                log.error("halt_not_readable", reason=str(error))
+                reason = ""
+            if reason:
+                log.info("halting", reason=reason)
+                halt.set()
             await asyncio.sleep(HALT_POLL_S)
 
     task = asyncio.create_task(poll(), name="halt-watch")

@@ -3,19 +3,19 @@
 import asyncio
 import hashlib
 import os
-import platform
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from typing import Any, Self
 
-import psutil
 import structlog
 
 from engine.clock import SystemClock
 from engine.trader import Trader
 from models.agents import AgentSpec, AgentStatus, MarketSelector
-from models.errors import FloorError, LeaseLost, StoreUnavailable
+from models.errors import FloorError, LeaseLost, NotReady, StoreUnavailable, VenueError
+from models.journal import WindowResult
 from models.markets import Market
 from models.settings import Settings
 from models.units import SECOND_NS
@@ -29,7 +29,8 @@ from store.urls import urls
 from strategies import library
 from tasks.agent_files import read_agents
 from tasks.alerts import Alerts
-from tasks.guards import halt_reason, watch_for_halt
+from tasks.guards import Progress, halt_reason, watch_for_halt
+from tasks.holders import is_dead, process_name
 from tasks.supervision import over_budget
 from tasks.watchdog import Verdict, Watchdog
 from venue.polymarket.client import PolymarketVenue
@@ -44,8 +45,14 @@ LEASE_GRACE_S = 5.0
 FIND_S = 1.0
 LATEST_ENTRY_S = 5
 """A window with less time left than this is left to the next one."""
-SETTLE_S = 60.0
-"""How long an ending session waits for windows still settling; its successor goes on with them."""
+SETTLE_S = 8.0
+"""How long an ending session waits for windows still settling; its successor goes on with them.
+With stopping it must stay below the time a successor waits for the lease."""
+STUCK_S = 120.0
+"""Windows that stood still for so long end the process; a new one recovers."""
+
+AWAY = (StoreUnavailable, VenueError, NotReady, LeaseLost)
+"""Errors of a session that are no fault of its agent: they don't count as restarts."""
 
 WindowStep = Callable[["TradingSession", Market], Awaitable[None]]
 
@@ -55,23 +62,8 @@ def api_nonce(agent: str) -> int:
     return int.from_bytes(hashlib.sha256(agent.encode()).digest()[:4], "big")
 
 
-def process_name() -> str:
-    """Name this process so that another one on this host can tell whether it still lives."""
-    me = psutil.Process()
-    return f"{platform.node()}:{me.pid}:{int(me.create_time())}"
-
-
-def is_dead(holder: str) -> bool:
-    """Whether `holder` was a process of this host that is gone for sure."""
-    host, _, identity = holder.partition(":")
-    pid, _, born = identity.partition(":")
-    if host != platform.node() or not pid.isdigit() or not born.isdigit():
-        return False
-    try:
-        process = psutil.Process(int(pid))
-        return process.status() == psutil.STATUS_ZOMBIE or int(process.create_time()) != int(born)
-    except psutil.NoSuchProcess:
-        return True
+class WindowFailed(FloorError):
+    """A strategy raised and ended its window. The window's step fails; the session goes on."""
 
 
 class TradingSession:
@@ -88,8 +80,10 @@ class TradingSession:
         self._predecessor_died = False
         self._deadline = time.monotonic() + settings.session_seconds
         self._slug = ""
-        self._tasks: list[asyncio.Task[None]] = []
-        self._settling: set[asyncio.Future[None]] = set()
+        self._tasks: list[asyncio.Future[None]] = []
+        self._traded: set[str] = set()
+        self._settling: dict[str, asyncio.Task[None]] = {}
+        self._settled: set[str] = set()
         self.windows = 0
 
     # --- opening --------------------------------------------------------------------------------
@@ -104,7 +98,8 @@ class TradingSession:
         """
         try:
             reason = await self._open()
-        except BaseException:
+        except BaseException as error:
+            await self._note_failure(error)
             await self._stack.aclose()
             raise
         if reason:
@@ -115,17 +110,18 @@ class TradingSession:
         settings, name = self.settings, self.spec.name
         addresses = urls(settings)
         enter = self._stack.enter_async_context
-        strategy = library.create(self.spec.strategy, self.spec.parameters)
         self.database = await enter(Database(addresses.database))
-        await agents.sync_agents(self.database, list(read_agents()[0].values()))
+        specs, faults = read_agents()
+        await agents.sync_agents(self.database, list(specs.values()), disable_missing=not faults)
+        strategy = library.create(self.spec.strategy, self.spec.parameters)
         if reason := await halt_reason(self.database, name):
             return reason
         lease = await self._acquire()
         if lease is None:
             return f"another session holds the lease of {name}"
         self.lease = lease
-        self._stack.push_async_callback(self._release)
         self._guard_lease()
+        self._stack.push_async_callback(self._release)
         if self._predecessor_died and (reason := await self._count_restart()):
             return reason
         self.bus = await enter(Bus(addresses.redis))
@@ -155,10 +151,14 @@ class TradingSession:
         patience = time.monotonic() + ttl_s + LEASE_GRACE_S
         while True:
             before = await leases.holder(self.database, name)
-            self._predecessor_died = before is not None and bool(before.holder)
-            if before is not None and before.live and is_dead(before.holder):
-                log.warning("lease_of_dead_process_ended", holder=before.holder)
-                await leases.expire(self.database, name, before.token)
+            self._predecessor_died = False
+            if before is not None and before.holder:
+                # One that is alive gives its lease back in good order, perhaps right now.
+                self._predecessor_died = not before.live or is_dead(before.holder)
+                if self._predecessor_died and before.live:
+                    log.warning("lease_of_dead_process_ended", holder=before.holder)
+                    await leases.expire(self.database, name, before.token)
+            self._asked = time.monotonic()
             lease = await leases.acquire(
                 self.database, name, process_name(), ttl_s, self.flow_run_id
             )
@@ -178,6 +178,15 @@ class TradingSession:
             alerts.post("breaker", f"{name} is paused: {reason}", agent=name)
         return reason
 
+    async def _note_failure(self, error: BaseException) -> None:
+        """Count a session that failed by itself as a restart, so that it can't fail for ever."""
+        if isinstance(error, AWAY) or not isinstance(error, Exception):
+            return
+        reason = f"its session failed: {type(error).__name__}: {error}"
+        with suppress(FloorError, AttributeError):
+            await agents.record_restart(self.database, self.spec.name, reason)
+        log.error("session_failed", agent=self.spec.name, reason=reason)
+
     async def _release(self) -> None:
         self._watchdog.stop()
         for task in self._tasks:
@@ -195,7 +204,7 @@ class TradingSession:
     # --- guards ---------------------------------------------------------------------------------
 
     def _guard_lease(self) -> None:
-        self._watchdog = Watchdog(lease_until=time.monotonic() + self.lease.ttl_s)
+        self._watchdog = Watchdog(lease_until=self._asked + self.lease.ttl_s)
         self._watchdog.start()
         self._tasks = [
             asyncio.create_task(self._beat(), name="beat"),
@@ -203,8 +212,16 @@ class TradingSession:
         ]
 
     async def _beat(self) -> None:
+        """Feed the watchdog while the loop turns, and the windows with it."""
+        progress = Progress(STUCK_S)
         while True:
-            self._watchdog.beat()
+            trader = getattr(self, "trader", None)
+            if trader is not None and progress.stuck(
+                time.monotonic(), trader.active, trader.last_loop_ns
+            ):
+                log.critical("windows_stuck", agent=self.spec.name, window=self._slug)
+            else:
+                self._watchdog.beat()
             await asyncio.sleep(BEAT_S)
 
     async def _renew(self) -> None:
@@ -217,18 +234,21 @@ class TradingSession:
             except LeaseLost as error:
                 log.critical("lease_lost", reason=str(error))
                 os._exit(Verdict.LEASE_LAPSED.value)
-            except StoreUnavailable as error:
+            except Exception as error:
                 log.warning("lease_not_renewed", reason=str(error))
             await asyncio.sleep(min(4.0, self.lease.ttl_s / 4))
 
     async def _heartbeats(self) -> None:
         interval = min(5.0, float(self.settings.heartbeat_interval))
         while True:
-            self.bus.heartbeat(
-                self.spec.name,
-                {"window": self._slug, "token": self.lease.token, **self.trader.facts()},
-                ttl_s=3.0 * self.settings.heartbeat_interval,
-            )
+            try:
+                self.bus.heartbeat(
+                    self.spec.name,
+                    {"window": self._slug, "token": self.lease.token, **self.trader.facts()},
+                    ttl_s=3.0 * self.settings.heartbeat_interval,
+                )
+            except Exception as error:
+                log.error("heartbeat_not_sent", reason=repr(error))
             await asyncio.sleep(interval)
 
     async def _checkpoints(self) -> None:
@@ -236,7 +256,7 @@ class TradingSession:
             await asyncio.sleep(self.settings.checkpoint_interval)
             try:
                 await self.journal.checkpoint(self.trader.checkpoint())
-            except StoreUnavailable as error:
+            except Exception as error:
                 log.warning("checkpoint_not_kept", reason=str(error))
 
     # --- trading --------------------------------------------------------------------------------
@@ -249,7 +269,10 @@ class TradingSession:
             await self._stack.enter_async_context(
                 watch_for_halt(self.database, self.halt, self.spec.name)
             )
-        except BaseException:
+        except BaseException as error:
+            await self.trader.stop("could not start")
+            self._say_why(error)
+            await self._note_failure(error)
             await self._stack.aclose()
             raise
         self._tasks += [
@@ -259,33 +282,63 @@ class TradingSession:
         self.alerts.post("agent_started", f"{self.spec.name} started", agent=self.spec.name)
         return self
 
-    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
-        reason = "halted" if self.halt.is_set() else "failed" if error else "session over"
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:
-            await self.trader.stop(reason)
-            self.alerts.post(
-                "error" if error else "agent_stopped",
-                f"{self.spec.name} stopped: {reason}" + (f": {error}" if error else ""),
-                agent=self.spec.name,
-            )
+            await self.trader.stop(self._reason(error))
+            await self._end_settling()
+            self._say_why(error)
+            if error is not None:
+                await self._note_failure(error)
         finally:
             await self._stack.aclose()
 
+    def _reason(self, error: BaseException | None) -> str:
+        if error is not None:
+            return "failed" if isinstance(error, Exception) else "cancelled"
+        return "halted" if self.halt.is_set() else "session over"
+
+    def _say_why(self, error: BaseException | None) -> None:
+        """Tell people that the session ended, and what it could not clear away."""
+        text = f"{self.spec.name} stopped: {self._reason(error)}"
+        if isinstance(error, Exception):
+            text += f": {error}"
+        if left := len(self.trader.orders.open_orders()):
+            text += f"; the venue has not confirmed the end of {left} orders"
+        failed = isinstance(error, Exception) or left > 0
+        self.alerts.post("error" if failed else "agent_stopped", text, agent=self.spec.name)
+
     async def follow(self, trade_window: WindowStep, settle_window: WindowStep) -> None:
-        """Trade window after window of every market of the agent until the session is over."""
+        """Trade window after window of every market of the agent until the session is over.
+
+        Raises
+        ------
+        LeaseLost, FloorError
+            What ended the trader for good. A window that fails by itself ends nothing.
+        """
         for market in self.trader.unsettled():
-            self._settle(settle_window, market)
-        async with asyncio.TaskGroup() as group:
-            for selector in self.spec.markets:
-                group.create_task(self._follow(selector, trade_window, settle_window))
+            self._begin_settling(settle_window, market)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for selector in self.spec.markets:
+                    group.create_task(self._follow(selector, trade_window, settle_window))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+
+    async def finish_settling(self) -> None:
+        """Give windows that are settling a last moment; a successor goes on with the rest."""
         if self._settling and not self.halt.is_set():
-            await asyncio.wait(self._settling, timeout=SETTLE_S)
-        for task in self._settling:
-            task.cancel()
-        await asyncio.gather(*self._settling, return_exceptions=True)
+            await asyncio.wait(self._settling.values(), timeout=SETTLE_S)
+        await self._end_settling()
 
     async def trade(self, market: Market) -> None:
-        """Trade one market until its window ends or the session is halted."""
+        """Trade one market until its window ends or the session is halted.
+
+        Raises
+        ------
+        WindowFailed
+            The strategy raised; its traceback is in the message.
+        """
+        self._traded.add(market.condition_id)
         window = asyncio.ensure_future(self.trader.run_window(market))
         halt = asyncio.ensure_future(self.halt.wait())
         try:
@@ -295,6 +348,17 @@ class TradingSession:
             await window
         finally:
             halt.cancel()
+            if not window.done():
+                # Cut off: the window cancels its orders and ends by itself, watched by `stop`.
+                self.trader.wind_down()
+                self._tasks.append(window)
+        if failure := self.trader.failures.get(market.condition_id):
+            raise WindowFailed(f"{failure.error}\n\n{failure.traceback}")
+
+    async def settle(self, market: Market) -> WindowResult:
+        """Wait for a market's resolution and book what it brought."""
+        self._settled.add(market.condition_id)
+        return await self.trader.settle(market)
 
     @property
     def over(self) -> bool:
@@ -311,13 +375,32 @@ class TradingSession:
             after_ns = market.end_ns
             self._slug = market.slug
             self.windows += 1
+            await self._trade(trade_window, market)
+            self._begin_settling(settle_window, market)
+        # Markets of different lengths: the longest must not keep the others from the successor.
+        self.trader.wind_down()
+
+    async def _trade(self, trade_window: WindowStep, market: Market) -> None:
+        """Trade a window through its step; what fails besides the trader ends only the step."""
+        try:
             await trade_window(self, market)
-            self._settle(settle_window, market)
+        except Exception as error:
+            if self.trader.fatal is not None:
+                raise
+            if not isinstance(error, WindowFailed):
+                log.error("window_step_failed", market=market.slug, reason=repr(error))
+        if market.condition_id not in self._traded:
+            # The step failed before it began (Prefect is away): trade without it.
+            with suppress(WindowFailed):
+                await self.trade(market)
 
     async def _find(self, selector: MarketSelector, after_ns: int) -> Market | None:
         """Return the market to trade now, or None after a short wait."""
         at_s = max(int(time.time()) + LATEST_ENTRY_S, after_ns // SECOND_NS)
         start_s = self.discovery.window_start_s(selector.timeframe, at_s)
+        if start_s > time.time():
+            await self._sleep(min(FIND_S, start_s - time.time()))
+            return None
         try:
             market = await self.discovery.market(selector.asset, selector.timeframe, start_s)
         except FloorError as error:
@@ -326,9 +409,16 @@ class TradingSession:
         if market is None or market.start_ns > time.time_ns():
             await self._sleep(FIND_S)
             return None
-        record = await markets.load_market(self.database, market.condition_id)
-        if market.strike_e8 is None and record is not None and record.market.strike_e8 is not None:
-            return record.market
+        return await self._with_strike(market)
+
+    async def _with_strike(self, market: Market) -> Market:
+        """Add the strike the collector saw, where the venue does not tell it yet."""
+        if market.strike_e8 is not None:
+            return market
+        with suppress(FloorError):
+            record = await markets.load_market(self.database, market.condition_id)
+            if record is not None:
+                return replace(market, strike_e8=record.market.strike_e8)
         return market
 
     async def _sleep(self, seconds: float) -> None:
@@ -336,12 +426,29 @@ class TradingSession:
             async with asyncio.timeout(seconds):
                 await self.halt.wait()
 
-    def _settle(self, settle_window: WindowStep, market: Market) -> None:
-        task = asyncio.ensure_future(settle_window(self, market))
-        self._settling.add(task)
-        task.add_done_callback(self._settled)
+    def _begin_settling(self, settle_window: WindowStep, market: Market) -> None:
+        if market.condition_id not in self._settling:
+            task = asyncio.create_task(self._settle(settle_window, market))
+            self._settling[market.condition_id] = task
+            task.add_done_callback(lambda _: self._settling.pop(market.condition_id, None))
 
-    def _settled(self, task: "asyncio.Future[None]") -> None:
-        self._settling.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("settling_failed", reason=str(task.exception()))
+    async def _settle(self, settle_window: WindowStep, market: Market) -> None:
+        """Settle through the step, or without it if it failed before it began."""
+        try:
+            try:
+                await settle_window(self, market)
+            except Exception as error:
+                if market.condition_id in self._settled:
+                    raise
+                log.error("settle_step_failed", market=market.slug, reason=repr(error))
+                await self.settle(market)
+        except Exception as error:
+            log.error("settling_failed", market=market.slug, reason=str(error))
+            text = f"{self.spec.name}: {market.slug} is not settled: {error}"
+            self.alerts.post("error", text, agent=self.spec.name)
+
+    async def _end_settling(self) -> None:
+        tasks = list(self._settling.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -14,6 +14,8 @@ class Step(StrEnum):
     NONE = "none"
     START = "start"
     PAUSE = "pause"
+    FAILED = "failed"
+    """Nothing could be done about it; the reason says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ def decide(agent: AgentOverview, *, runs_on_their_way: int, max_restarts: int) -
     agent
         The agent as the database sees it; its lease is what says whether it is traded.
     runs_on_their_way
-        Flow runs of its deployment that are due or younger than `STARTUP_S`.
+        Flow runs of its deployment that are due, late or younger than `STARTUP_S`.
     max_restarts
         Restarts an hour after which a person must look.
     """
