@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from eth_account import Account
-from polymarket import AsyncSecureClient
+from polymarket import AsyncSecureClient, SecureClient
 from polymarket._internal.environment import PRODUCTION_CONFIG, create_environment
 from polymarket.environments import Environment
 
@@ -94,6 +94,54 @@ class Stage:
             environment=environment(self.sim),
             **options,
         )
+
+
+class Threaded:
+    """The official synchronous client behind the asynchronous one's face.
+
+    Every call runs in a thread, as the simulator needs this one; so a scenario is written once.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name in ("_ctx", "secure_clob"):
+            return Threaded(found)
+        if not callable(found):
+            return found
+        if name.startswith("list_"):
+            return lambda *args, **options: ThreadedPages(found(*args, **options))
+
+        async def call(*args: Any, **options: Any) -> Any:
+            return await asyncio.to_thread(found, *args, **options)
+
+        return call
+
+
+class ThreadedPages:
+    """A paginator of the synchronous client, read in a thread."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    async def iter_items(self) -> AsyncIterator[Any]:
+        for item in await asyncio.to_thread(lambda: list(self._inner.iter_items())):
+            yield item
+
+
+async def open_client(stage: Stage, kind: str) -> Any:
+    """The owner's official client, ``async`` or ``sync``."""
+    if kind == "async":
+        return await stage.client()
+    inner = await asyncio.to_thread(
+        SecureClient.create,
+        private_key="0x" + bytes(OWNER.key).hex(),
+        wallet=OWNER.address,
+        environment=environment(stage.sim),
+    )
+    return Threaded(inner)
 
 
 @pytest.fixture

@@ -7,8 +7,24 @@ import pytest
 from polymarket.errors import RateLimitError, RequestRejectedError, TransportError
 from polymarket.streams import UserSpec
 
-from .conftest import OWNER
+from .conftest import OWNER, open_client
 from .test_official_client import cash, items, next_event, shares
+
+
+@pytest.fixture(params=["async", "sync"])
+async def client(request, stage):
+    """The official client in both of its kinds; streams exist on the asynchronous one alone."""
+    client = await open_client(stage, request.param)
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def streaming(stage):
+    client = await stage.client()
+    yield client
+    await client.close()
+
 
 LOW = {"price": "0.05", "size": "5", "side": "BUY"}
 
@@ -116,7 +132,8 @@ async def test_a_frozen_socket_answers_ping_but_tells_nothing(stage):
         assert (await socket.receive_json(timeout=5))["event_type"]
 
 
-async def test_a_ghost_fill_is_matched_then_failed_and_undone(stage, client):
+async def test_a_ghost_fill_is_matched_then_failed_and_undone(stage, streaming):
+    client = streaming
     await stage.fault("ghost-fill")
     async with await client.subscribe(UserSpec()) as events:
         await asyncio.sleep(0.1)
@@ -134,7 +151,8 @@ async def test_a_ghost_fill_is_matched_then_failed_and_undone(stage, client):
     assert {t.status for t in await items(client.list_account_trades())} == {"FAILED"}
 
 
-async def test_events_may_come_twice_and_out_of_order(stage, client):
+async def test_events_may_come_twice_and_out_of_order(stage, streaming):
+    client = streaming
     await stage.fault("duplicate-events")
     await stage.fault("reordered-events")
     async with await client.subscribe(UserSpec()) as events:

@@ -1,4 +1,4 @@
-"""The official client, asynchronous, through whole scenarios; only its addresses differ."""
+"""The official client, both kinds, through whole scenarios; only its addresses differ."""
 
 import asyncio
 from decimal import Decimal
@@ -16,7 +16,22 @@ from polymarket.streams import MarketSpec, UserSpec
 from models.markets import taker_fee_e6
 from models.units import to_cash_e6, to_price_e4, to_size_e6
 
-from .conftest import OTHER, OWNER, environment
+from .conftest import OTHER, OWNER, environment, open_client
+
+
+@pytest.fixture(params=["async", "sync"])
+async def client(request, stage):
+    """The official client in both of its kinds; streams exist on the asynchronous one alone."""
+    client = await open_client(stage, request.param)
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def streaming(stage):
+    client = await stage.client()
+    yield client
+    await client.close()
 
 
 async def cash(client) -> int:
@@ -276,7 +291,8 @@ async def test_a_deposit_wallet_trades_with_nested_signatures(stage):
     await client.close()
 
 
-async def test_streams_tell_the_story_of_an_order(stage, client):
+async def test_streams_tell_the_story_of_an_order(stage, streaming):
+    client = streaming
     async with await client.subscribe(UserSpec()) as events:
         await asyncio.sleep(0.1)
         reply = await client.place_limit_order(
@@ -303,7 +319,8 @@ async def next_event(events):
     return await asyncio.wait_for(anext(aiter(events)), 5)
 
 
-async def test_the_market_stream_starts_with_books_and_goes_on_with_changes(stage, client):
+async def test_the_market_stream_starts_with_books_and_goes_on_with_changes(stage, streaming):
+    client = streaming
     spec = MarketSpec(asset_ids=[stage.up, stage.down], custom_feature_enabled=True)
     async with await client.subscribe(spec) as events:
         first = [await next_event(events), await next_event(events)]
