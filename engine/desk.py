@@ -1,7 +1,7 @@
 """The desk: carries out a strategy's intents, after the risk check and never without it."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -12,12 +12,12 @@ from engine.portfolio import Portfolio
 from engine.ports import Clock, Journal
 from engine.quoting import Holdings, plan
 from engine.records import seen, sent, told
-from engine.standing import Standing
+from engine.standing import DAY_NS, Standing
 from engine.view import MarketView
 from models.errors import BadValue, StoreUnavailable, VenueUnavailable
 from models.markets import Market, Outcome
 from models.orders import Order, OrderRequest, OrderState
-from models.units import SECOND_NS
+from models.units import SECOND_NS, usd
 from risk.limits import Exposure, Limits, check, headroom_e6, open_cost_e6, room_e6
 from strategies.base import Cancel, Intent, Place, Quote
 
@@ -45,6 +45,7 @@ class Desk:
         limits: Limits,
         clock: Clock,
         standing: Standing,
+        on_breaker: Callable[[str], None],
     ) -> None:
         self._agent = agent
         self._orders = orders
@@ -53,6 +54,8 @@ class Desk:
         self._limits = limits
         self._now_ns = clock.now_ns
         self._standing = standing
+        self._on_breaker = on_breaker
+        self._broke_on_day = -1
         self._count = 0
         self._sending: Counter[str] = Counter()
         self._paused_until_ns = 0
@@ -80,6 +83,7 @@ class Desk:
         LeaseLost
             The session is no longer ours.
         """
+        self._tell_daily_loss()
         for intent in intents:
             if isinstance(intent, Quote):
                 await self._quote(NO_QUOTE if closing or not view.fresh else intent, view)
@@ -90,6 +94,14 @@ class Desk:
             else:
                 text = f"{type(intent).__name__} is not an intent"
                 self.refuse(view.market, Refusal("invalid", text))
+
+    def _tell_daily_loss(self) -> None:
+        """Tell people, once a day, that the daily loss has stopped this agent's buying."""
+        loss_e6, today = -self._standing.day_pnl_e6(), self._now_ns() // DAY_NS
+        if loss_e6 >= self._limits.max_daily_loss_e6 and today != self._broke_on_day:
+            self._broke_on_day = today
+            limit = usd(self._limits.max_daily_loss_e6)
+            self._on_breaker(f"max_daily_loss: today's loss ${usd(loss_e6)}, limit ${limit}")
 
     def exposure(self, market: Market, token_id: str) -> Exposure:
         """Where the agent stands for an order in this token now."""

@@ -57,6 +57,12 @@ class Reporter:
         text = f"{self._agent}: strategy failed in {failure.slug}: {failure.error}"
         self._notices.post("error", text, agent=self._agent)
 
+    def breaker(self, text: str) -> None:
+        """Tell that a limit has stopped the agent's buying."""
+        self._journal.event("breaker", {"reason": text})
+        words = f"{self._agent} buys no more today: {text}"
+        self._notices.post("breaker", words, agent=self._agent)
+
     def settled(self, result: WindowResult) -> None:
         if not result.fills:
             return

@@ -133,6 +133,7 @@ class Trader:
             limits,
             clock,
             self.standing,
+            self._reporter.breaker,
         )
         self._settler = Settler(
             self._data, self.orders, self.portfolio, discovery, journal, clock, settings

@@ -331,6 +331,9 @@ async def test_after_the_daily_loss_only_selling_goes_on():
     assert [r.side for r in world.venue.submitted] == [Side.BUY, Side.SELL]
     assert world.refusals() == ["max_daily_loss"]
     assert "limit $5.00" in world.signals("refused")[0]["reason"]
+    told = [text for kind, text, _ in world.posts.posts if kind == "breaker"]
+    assert len(told) == 1, "people hear of it once a day"
+    assert "max_daily_loss" in told[0]
     await world.close()
 
 
