@@ -153,6 +153,6 @@ class Notices(Protocol):
     """Messages for people and the floor's channel. Never waits, never fails."""
 
     def post(self, kind: str, text: str, **fields: Any) -> None:
-        """`kind` is ``agent_started``, ``agent_stopped``, ``trade_executed``, ``breaker`` or
-        ``error``."""
+        """`kind` is ``agent_started``, ``agent_stopped``, ``trade_executed``, ``window_settled``,
+        ``breaker`` or ``error``."""
         ...
