@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.errors import ConfigError
+from models.fills import FillModel
 from models.setting_types import (
     DatabaseUrl,
     HttpUrl,
@@ -140,6 +141,10 @@ class Settings(BaseSettings):
         None, ge=20, le=14400, description="Shorten every window to this, for demos and tests."
     )
     sim_seed: int = Field(7, ge=0, description="Seed of everything random in the simulator.")
+    fill_model: Annotated[FillModel, BeforeValidator(lower)] = Field(
+        FillModel.BACK,
+        description="Our place in recorded queues: back (worst), log, power, front (best).",
+    )
     floor_data_dir: Folder = Field(
         ROOT.parent / "shared" / "data", description="Folder of the recorded market data."
     )

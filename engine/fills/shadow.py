@@ -179,8 +179,12 @@ class Shadow:
 
     def open_value_e6(self, account: str) -> int:
         """Profit or loss of an account's unsettled markets at the best prices shown now."""
+        return self.worth_e6(self.accounts[account])
+
+    def worth_e6(self, account: Account) -> int:
+        """As `open_value_e6`, for any account in these markets."""
         total = 0
-        for condition_id, held in self.accounts[account].holdings.items():
+        for condition_id, held in account.holdings.items():
             room = self._rooms.get(condition_id)
             worth = room.depth.liquidation_e6(held.up_e6, held.down_e6) if room else 0
             total += held.flow_e6 + worth

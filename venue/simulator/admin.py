@@ -22,6 +22,7 @@ class Admin:
     def routes(self, prefix: str) -> list[web.RouteDef]:
         return [
             web.get(f"{prefix}/status", self.status),
+            web.get(f"{prefix}/fills", self.fills),
             web.get(f"{prefix}/ledger/{{address}}", self.ledger),
             web.get(f"{prefix}/faults", self.faults),
             web.post(f"{prefix}/faults", self.set_fault),
@@ -32,6 +33,12 @@ class Admin:
     async def status(self, _: web.Request) -> web.Response:
         self._world.advance()
         return reply(self._world.status())
+
+    async def fills(self, _: web.Request) -> web.Response:
+        """Pessimistic, central and optimistic results of every wallet, beside the real ones."""
+        self._world.advance()
+        self._world.commit()
+        return reply(self._world.fills.report())
 
     async def ledger(self, request: web.Request) -> web.Response:
         """Cash, shares, orders and trades of an address and its wallets: the truth."""

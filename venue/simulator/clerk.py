@@ -71,10 +71,12 @@ class Clerk:
         self._outbox = outbox
         self.life: Life | Mirror | None = None
         self.on_trade: Any = lambda record, now_ns: None
+        self.on_event: Any = lambda event, now_ns: None
 
     def absorb(self, events: Iterable[CoreEvent], now_ns: int) -> None:
         levels: dict[str, dict[tuple[Side, int], int]] = defaultdict(dict)
         for event in events:
+            self.on_event(event, now_ns)
             if isinstance(event, LevelChanged):
                 levels[event.condition_id][event.side, event.price_e4] = event.size_e6
             elif isinstance(event, Matched):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from models.fills import FillModel
 from models.settings import Liquidity, Settings, TradingMode
 from models.units import to_cash_e6
 from venue.polymarket.endpoints import Endpoints, endpoints
@@ -41,6 +42,10 @@ class SimulatorConfig:
         After how many milliseconds a match is MINED and then CONFIRMED.
     strike_lag_ms, resolve_lag_ms
         How late Gamma knows the price to beat, and how late a window resolves after its end.
+    rate_limits, address_limits
+        Whether orders and cancels of a signer, and requests of an address, are limited.
+    fill_model
+        Where a client's order stands among the recorded or mirrored depth at its price.
     mirror
         Set for paper trading: copy this venue's markets, books and prices.
     """
@@ -59,6 +64,7 @@ class SimulatorConfig:
     resolve_lag_ms: int = 3_000
     heartbeat_silence_ms: int = 10_000
     rate_limits: bool = True
+    address_limits: bool = True
     history_windows: int = 200
     series: tuple[Series, ...] = field(
         default_factory=lambda: (
@@ -68,6 +74,7 @@ class SimulatorConfig:
             Series("ETH", "5m"),
         )
     )
+    fill_model: FillModel = FillModel.BACK
     mirror: Endpoints | None = None
 
 
@@ -82,5 +89,6 @@ def config_from_settings(settings: Settings) -> SimulatorConfig:
         window_seconds=settings.sim_window_seconds,
         seed=settings.sim_seed,
         capital_e6=to_cash_e6(settings.initial_capital),
+        fill_model=settings.fill_model,
         mirror=endpoints(settings) if paper else None,
     )

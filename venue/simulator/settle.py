@@ -43,6 +43,7 @@ class Settlements:
             if status is TradeStatus.FAILED:
                 for leg in (trade.taker, *trade.makers):
                     self._undo(leg)
+                world.fills.undone(trade)
             trade.status = status
             trade.updated_ns = now_ns
             world.journal.trade(trade)

@@ -18,6 +18,7 @@ from venue.simulator.config import SimulatorConfig
 from venue.simulator.core import VenueExchange
 from venue.simulator.desk import Desk, core_order
 from venue.simulator.faults import FaultBoard
+from venue.simulator.fills import FillBoard
 from venue.simulator.hearts import Hearts
 from venue.simulator.journal import Journal
 from venue.simulator.life import Life
@@ -70,6 +71,10 @@ class World:
             self.desk, self.bank, self.journal, self.registry, self.tape, self.users, self.outbox
         )
         self.settlements = Settlements(self)
+        self.fills = FillBoard(
+            self.exchange, self.bank, self.journal, self.registry, config.fill_model,
+            live=config.mirror is not None,
+        )  # fmt: skip
         self.mirror = Mirror(self, config.mirror) if config.mirror is not None else None
         self.life = self.mirror or self._calendar()
         self._wire_up()
@@ -88,6 +93,7 @@ class World:
         self.desk.absorb = self.clerk.absorb
         self.clerk.life = self.life
         self.clerk.on_trade = self.settlements.matched
+        self.clerk.on_event = self.fills.heard
         self.tape.window_of = self.registry.by_token.get
         self.tape.now_ns = self.now
 
@@ -103,6 +109,7 @@ class World:
     def open(self) -> None:
         """Take back what the disk knows, list the windows, start the clockwork."""
         now = self.now()
+        self.fills.restore()
         restore(self)
         self.life.start(now)
         self.schedule.every(SECOND_NS, self._second)
@@ -130,6 +137,7 @@ class World:
     def commit(self) -> None:
         """Write what changed, then tell it."""
         self.bank.flush()
+        self.fills.save()
         self.journal.commit()
         self.outbox.release()
 
@@ -164,12 +172,14 @@ class World:
 
     def listed(self, window: Window, at_ns: int) -> None:
         self.exchange.add_market(window.market, taker_delay_ms=self.config.taker_delay_ms)
+        self.fills.listed(window)
         self._trading.add(window.condition_id)
         self.tape.listed(window, at_ns)
 
     def reopen(self, window: Window, now_ns: int) -> None:
         """Put a window of an earlier life back on the exchange."""
         self.exchange.add_market(window.market, taker_delay_ms=self.config.taker_delay_ms)
+        self.fills.listed(window)
         if now_ns < window.market.end_ns:
             self._trading.add(window.condition_id)
 
@@ -187,10 +197,12 @@ class World:
         events = self.exchange.restore_order(
             core_order(order), order.matched_e6, order.cash_e6, now_ns
         )
+        self.fills.reentered(order, now_ns)
         self.clerk.absorb(events, now_ns)
 
     def stepped(self, window: Window, demand: Demand, step: Step, at_ns: int) -> None:
         self.clerk.absorb(self.exchange.advance(at_ns), at_ns)
+        self.fills.arrange(window)
         for taker in step.takers:
             token = window.market.token(taker.outcome)
             self.clerk.absorb(
@@ -203,6 +215,8 @@ class World:
         bids, asks = demand.target(step)
         events = self.exchange.impose(window.condition_id, PROVIDER, bids, asks, at_ns)
         self.clerk.absorb(events, at_ns)
+        self.fills.stepped(window, step, at_ns)
+        self.fills.arrange(window)
 
     def withdrawn(self, window: Window, at_ns: int) -> None:
         self._trading.discard(window.condition_id)
@@ -212,6 +226,7 @@ class World:
     def resolved(self, window: Window, winner: Outcome, at_ns: int) -> None:
         window.winner, window.resolved_ns = winner, at_ns
         self.clerk.absorb(self.exchange.resolve(window.condition_id, winner, at_ns), at_ns)
+        self.fills.resolved(window, winner, at_ns)
         if not self.faults.on("absent-resolution", at_ns):
             self.tape.resolved(window, at_ns)
         # Trades of the last second may still fail and be undone; then nobody needs the book.
@@ -286,6 +301,11 @@ class World:
     def fault_on(self, name: str) -> bool:
         return self.faults.on(name, self.now())
 
+    def edge_scale(self) -> float:
+        """How much of the usual limits per address applies now."""
+        fault = self.faults.get("address-limit", self.now())
+        return 1.0 if fault is None else max(1e-6, float(fault.params.get("scale", 0.01)))
+
     def set_fault(self, name: str, params: dict[str, Any]) -> None:
         mischief.switch_on(self, name, params)
 
@@ -323,6 +343,8 @@ class World:
                 }
                 for w in windows
             ],
+            "fill_model": self.config.fill_model.value,
+            "pnl": self.fills.totals(),
             "open_orders": self.desk.open_count(),
             "unsettled_trades": len(self.desk.unsettled()),
             "faults": self.faults.active(self.now()),
