@@ -38,6 +38,6 @@ async def collect() -> str:
         collector = Collector(selectors, PublicFeed(settings), discovery, database, writer, bus)
         await collector.run(settings.session_seconds, halt)
         written, dropped = writer.written, writer.dropped
-    if not halt.is_set():
+    if not halt.is_set() and not collector.superseded:
         await schedule_successor()
     return f"{collector.events} events heard, {written} rows kept, {dropped} lost"

@@ -6,12 +6,12 @@ from prefect import flow
 from prefect.artifacts import acreate_table_artifact
 
 from models.errors import VenueError
-from models.settings import load_settings
+from models.settings import Settings, load_settings
 from store.database import Database
 from store.urls import urls
 from tasks.alerts import Alerts
 from tasks.guards import halt_reason
-from tasks.reconcile_floor import look, mend
+from tasks.reconcile_floor import Look, look, mend, news, note_comparison
 from tasks.reconciliation import Difference, persistent
 from venue.polymarket.client import PolymarketVenue
 from venue.polymarket.discovery import GammaDiscovery
@@ -28,26 +28,36 @@ async def reconcile() -> str:
     async with Database(urls(settings).database, max_size=2) as database:
         if reason := await halt_reason(database):
             return reason
-        venue = await PolymarketVenue.connect(settings, nonce=NONCE, agent="reconcile")
         try:
-            async with GammaDiscovery(settings) as discovery:
-                first = await look(database, venue, discovery)
-                if not first.differences:
-                    return f"agrees: {len(first.trades)} trades of the last hour, cash and shares"
-                await asyncio.sleep(SECOND_LOOK_S)
-                second = await look(database, venue, discovery)
+            first, second = await _two_looks(settings, database)
         except VenueError as error:
             return f"the venue does not answer: {error}"
-        finally:
-            await venue.close()
         found = persistent(first.differences, second.differences)
-        if not found:
-            return "agrees at the second look"
+        fresh = await news(database, found)
         done = await mend(database, found, second)
+        await note_comparison(database)
+        if not found:
+            return f"agrees: {len(second.trades)} trades compared, cash and shares"
     await _report(found)
-    async with Alerts(settings) as alerts:
-        alerts.post("error", f"books differed from the venue in {len(found)} places: {found[0]}")
+    if fresh:
+        async with Alerts(settings) as alerts:
+            text = f"books differ from the venue in {len(fresh)} places: {fresh[0]}"
+            alerts.post("error", text)
     return "; ".join([f"{len(found)} differences", *done])
+
+
+async def _two_looks(settings: Settings, database: Database) -> tuple[Look, Look]:
+    """Look, and look again if anything differs."""
+    venue = await PolymarketVenue.connect(settings, nonce=NONCE, agent="reconcile")
+    try:
+        async with GammaDiscovery(settings) as discovery:
+            first = await look(database, venue, discovery)
+            if not first.differences:
+                return first, first
+            await asyncio.sleep(SECOND_LOOK_S)
+            return first, await look(database, venue, discovery)
+    finally:
+        await venue.close()
 
 
 async def _report(found: list[Difference]) -> None:

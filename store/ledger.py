@@ -72,6 +72,20 @@ async def unsettled_holdings(db: Database) -> list[Holding]:
     ]
 
 
+async def winners_since(db: Database, seconds: float) -> list[str]:
+    """Return the winning tokens that paid something in windows closed so recently, latest first."""
+    rows = await db.fetch(
+        """
+        SELECT CASE t.winner WHEN 'Up' THEN m.up_token ELSE m.down_token END AS token
+        FROM trades t JOIN markets m USING (condition_id)
+        WHERE t.closed_at > now() - %s * interval '1 second' AND t.payout > 0
+        GROUP BY token ORDER BY max(t.closed_at) DESC
+        """,
+        [seconds],
+    )
+    return [row["token"] for row in rows]
+
+
 async def orders_of(db: Database, order_ids: Sequence[str]) -> dict[str, Order]:
     """Return those of the orders that are ours, by id."""
     rows = await db.fetch("SELECT * FROM orders WHERE order_id = ANY(%s)", [list(order_ids)])

@@ -6,8 +6,8 @@ prices are kept whole. Everything is also published to Redis, which may miss som
 
 import asyncio
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Coroutine, Iterable
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -15,7 +15,7 @@ import structlog
 from engine.book import Ladder
 from engine.ports import Discovery, Feed
 from models.agents import MarketSelector
-from models.errors import FloorError, StoreUnavailable
+from models.errors import BadValue, FloorError, StoreUnavailable
 from models.events import (
     BookChange,
     BookSnapshot,
@@ -63,19 +63,23 @@ class Collector:
         self._writer = writer
         self._bus = bus
         self._watched: dict[str, Market] = {}
+        self._struck: dict[str, int] = {}
         self._ladders: dict[str, Ladder] = {}
         self._last_trade: dict[str, int] = {}
         self._dirty: dict[str, tuple[str, int, int]] = {}
         self._resolved: dict[str, MarketResolved] = {}
         self._strikes: dict[tuple[str, Settlement, int], int] = {}
+        self._since_ns = time.time_ns()
         self.events = 0
+        self.superseded = False
+        """Whether a later collector is at work, so that this one ended."""
 
     @property
     def watching(self) -> list[str]:
         return sorted(market.slug for market in self._watched.values())
 
     async def run(self, seconds: float, halt: asyncio.Event | None = None) -> None:
-        """Collect for `seconds`, or until `halt` is set."""
+        """Collect for `seconds`, until `halt` is set, or until a later collector is at work."""
         await self._feed.start(self._take)
         loops = [
             asyncio.create_task(self._conflate()),
@@ -158,17 +162,35 @@ class Collector:
     # --- windows --------------------------------------------------------------------------------
 
     async def _follow_windows(self) -> None:
-        while True:
-            with suppress(StoreUnavailable):
-                for selector in self._selectors:
-                    await self._watch_current(selector)
-                await self._drop_ended()
-                await state.put(self._database, STATE_KEY, self._facts())
+        while not self.superseded:
+            for selector in self._selectors:
+                await self._try("watch", self._watch_current(selector))
+            await self._try("drop", self._drop_ended())
+            await self._try("note", self._note())
             await asyncio.sleep(DISCOVER_S)
+
+    async def _try(self, what: str, step: Coroutine[Any, Any, None]) -> None:
+        """Take one step; one that fails is taken again next time and holds up no other."""
+        try:
+            await step
+        except StoreUnavailable:
+            log.info("collector_waits_for_store", step=what)
+        except Exception as error:
+            log.error("collector_step_failed", step=what, reason=repr(error))
+
+    async def _note(self) -> None:
+        """Say that we live, unless a later collector does: one is enough."""
+        noted = await state.get(self._database, STATE_KEY)
+        if noted is not None and noted.get("since_ns", 0) > self._since_ns:
+            self.superseded = True
+            log.info("collector_superseded")
+            return
+        await state.put(self._database, STATE_KEY, self._facts())
 
     def _facts(self) -> dict[str, Any]:
         return {
             "at_ns": time.time_ns(),
+            "since_ns": self._since_ns,
             "watching": self.watching,
             "events": self.events,
             "written": self._writer.written,
@@ -203,25 +225,32 @@ class Collector:
         if known is None:
             await markets.upsert_market(self._database, market)
             await self._feed.watch(market)
-            self._watched[market.condition_id] = market
+            known = self._watched[market.condition_id] = market
             log.info("watching", slug=market.slug)
         strike = market.strike_e8 or self._strikes.get(
             (market.asset, market.settlement, market.start_ns // SECOND_NS)
         )
-        if strike is not None and (known is None or known.strike_e8 != strike):
+        if strike is not None and self._struck.get(market.condition_id) != strike:
             await markets.set_strike(self._database, market.condition_id, strike)
+            self._struck[market.condition_id] = strike
+        if market.strike_e8 is not None:
+            # The venue's own word: it need not be asked again.
+            self._watched[market.condition_id] = replace(known, strike_e8=market.strike_e8)
 
     async def _drop_ended(self) -> None:
         now_ns = time.time_ns()
         for market in [m for m in self._watched.values() if m.end_ns <= now_ns]:
-            if await self._resolve(market) or now_ns > market.end_ns + GIVE_UP_S * SECOND_NS:
-                await self._feed.unwatch(market)
-                for token_id in (market.up_token, market.down_token):
-                    self._ladders.pop(token_id, None)
-                    self._last_trade.pop(token_id, None)
-                    self._dirty.pop(token_id, None)
-                self._resolved.pop(market.condition_id, None)
-                del self._watched[market.condition_id]
+            late = now_ns > market.end_ns + GIVE_UP_S * SECOND_NS
+            if not await self._resolve(market) and not late:
+                continue
+            await self._feed.unwatch(market)
+            for token_id in (market.up_token, market.down_token):
+                self._ladders.pop(token_id, None)
+                self._last_trade.pop(token_id, None)
+                self._dirty.pop(token_id, None)
+            self._resolved.pop(market.condition_id, None)
+            self._struck.pop(market.condition_id, None)
+            del self._watched[market.condition_id]
 
     async def _resolve(self, market: Market) -> bool:
         event = self._resolved.get(market.condition_id)
@@ -235,5 +264,11 @@ class Collector:
             if token is None:
                 return False
             winner = market.outcome(token)
-        await markets.set_resolution(self._database, market.condition_id, winner, time.time_ns())
+        try:
+            await markets.set_resolution(
+                self._database, market.condition_id, winner, time.time_ns()
+            )
+        except BadValue as error:
+            # Recorded otherwise already: a person must look, asking again changes nothing.
+            log.error("resolution_contradicts", slug=market.slug, reason=str(error))
         return True

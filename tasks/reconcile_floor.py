@@ -4,8 +4,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import structlog
+
 from engine.ports import Discovery, Venue
-from models.orders import Fill, Order, VenueTrade
+from models.errors import BadValue
+from models.orders import Fill, Order, OrderState, VenueTrade
+from models.units import SECOND_NS
 from store import ledger, markets, state
 from store.database import Database
 from store.events import record_event
@@ -19,9 +23,17 @@ from tasks.reconciliation import (
     share_differences,
 )
 
+log = structlog.get_logger(__name__)
+
 OPENING_CASH = "opening_cash_e6"
+COMPARED = "reconcile_compared_ns"
+TOLD = "reconcile_told"
 LOOK_BACK_S = 3600
-"""Trades are compared this far back; older ones were compared then."""
+"""Trades are compared at least this far back, and further after a pause."""
+PAID_LATE_S = 7200
+"""How long after a settlement its winning shares may still wait to be paid out."""
+IN_DOUBT_S = 120
+"""An order on its way, or being asked about by its session, is left to it for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +50,16 @@ class Look:
 
 async def look(database: Database, venue: Venue, discovery: Discovery) -> Look:
     """Compare orders, fills, holdings and cash with the venue."""
-    trades = await venue.trades(after_s=int(time.time()) - LOOK_BACK_S)
+    trades = await venue.trades(after_s=await _since_s(database))
     listed = {order.order_id: order for order in await venue.open_orders()}
     named = {leg.order_id for trade in trades for leg in trade.legs} | listed.keys()
     known = await ledger.orders_of(database, sorted(named))
     fills = await ledger.fills_of(database, [trade.trade_id for trade in trades])
-    orders = await ledger.unfinished_orders(database)
+    orders = {
+        order_id: order
+        for order_id, order in (await ledger.unfinished_orders(database)).items()
+        if order_id in listed or not _in_doubt(order, time.time_ns())
+    }
     orders |= {order_id: order for order_id, order in known.items() if order_id in listed}
     gap = await _cash_gap(database, venue, discovery)
     found = (
@@ -53,6 +69,26 @@ async def look(database: Database, venue: Venue, discovery: Discovery) -> Look:
         *cash_differences(0, gap),
     )
     return Look(found, tuple(trades), known, gap)
+
+
+async def _since_s(database: Database) -> int:
+    """Epoch second from which trades are compared."""
+    now_s = int(time.time())
+    compared = await state.get(database, COMPARED)
+    if compared is None:
+        return now_s - LOOK_BACK_S
+    return min(now_s, int(compared) // SECOND_NS) - LOOK_BACK_S
+
+
+async def note_comparison(database: Database) -> None:
+    """Remember that every trade up to now was compared, and mended where it differed."""
+    await state.put(database, COMPARED, time.time_ns())
+
+
+def _in_doubt(order: Order, now_ns: int) -> bool:
+    """Whether the order's session is still finding out what became of it."""
+    unsure = order.state in (OrderState.SIGNED, OrderState.SENT, OrderState.UNKNOWN)
+    return unsure and now_ns - order.updated_ns < IN_DOUBT_S * SECOND_NS
 
 
 async def _holdings(database: Database, venue: Venue) -> list[Difference]:
@@ -82,32 +118,61 @@ async def _cash_gap(database: Database, venue: Venue, discovery: Discovery) -> i
     if opening is None:
         opening = cash - booked
         await state.put(database, OPENING_CASH, opening)
-    return cash - int(opening) - booked
+    gap = cash - int(opening) - booked
+    return gap if gap >= 0 else gap + await _unpaid_e6(database, venue, -gap)
+
+
+async def _unpaid_e6(database: Database, venue: Venue, short_e6: int) -> int:
+    """Return how much of the cash that is short still lies in winning shares not paid out yet."""
+    unpaid = 0
+    for token_id in await ledger.winners_since(database, PAID_LATE_S):
+        if unpaid >= short_e6:
+            break
+        unpaid += await venue.shares_e6(token_id)
+    return min(unpaid, short_e6)
 
 
 async def mend(database: Database, found: list[Difference], seen: Look) -> list[str]:
     """Let the venue win where no session does it: fills nobody booked, cash moved from outside.
 
-    Returns what was done, for people. Every difference becomes a system event.
+    Cash is taken for moved only where nothing else differs: a missing fill explains it better,
+    and correcting both would make the books wrong by that sum. Returns what was done, for people.
     """
     done = []
-    for difference in found:
-        await record_event(
-            database,
-            f"reconcile_{difference.kind}",
-            {"subject": difference.subject, "ours": difference.ours, "venue": difference.venues},
-        )
     wrong = {item.subject for item in found if item.kind in ("missing_fill", "fill")}
     adopted = [fill for fill in _fills(seen) if fill_subject(fill.trade_id, fill.order_id) in wrong]
     for fill in adopted:
-        await adopt_fill(database, fill)
-    if adopted:
-        done.append(f"{len(adopted)} fills adopted from the venue")
-    if any(item.kind == "cash" for item in found):
+        try:
+            await adopt_fill(database, fill)
+        except BadValue as error:
+            log.error("fill_not_adopted", trade_id=fill.trade_id, reason=str(error))
+            done.append(f"fill {fill.trade_id} could not be adopted: {error}")
+        else:
+            done.append(f"fill {fill.trade_id} adopted from the venue")
+    if found and all(item.kind == "cash" for item in found):
         opening = await state.get(database, OPENING_CASH)
         await state.put(database, OPENING_CASH, int(opening) + seen.cash_gap_e6)
         done.append("cash moved outside the floor; its opening balance was corrected")
     return done
+
+
+async def news(database: Database, found: list[Difference]) -> list[Difference]:
+    """Record differences as system events; returns those not told of before.
+
+    What lasts for hours is told once, not every minute.
+    """
+    told = {tuple(row) for row in await state.get(database, TOLD) or ()}
+    rows = [(item.kind, item.subject, item.ours, item.venues) for item in found]
+    fresh = [item for item, row in zip(found, rows, strict=True) if row not in told]
+    for item in fresh:
+        await record_event(
+            database,
+            f"reconcile_{item.kind}",
+            {"subject": item.subject, "ours": item.ours, "venue": item.venues},
+        )
+    if set(rows) != told:
+        await state.put(database, TOLD, rows)
+    return fresh
 
 
 def _fills(seen: Look) -> list[Fill]:
