@@ -35,6 +35,7 @@ def environment(sim: RunningSimulator) -> Environment:
         data_url=sim.url + "/data",
         relayer_url=sim.url + "/relayer",
         rpc_url=sim.url + "/rpc",
+        rfq_url=sim.url + "/rfq",
         clob_market_ws_url=sim.ws_url + "/ws/market",
         clob_user_ws_url=sim.ws_url + "/ws/user",
         rtds_ws_url=sim.ws_url + "/ws/prices",

@@ -16,6 +16,7 @@ NAMES = {
     "trading-disabled": "503 for orders and cancels",
     "closed-only": "the account may only close positions: BUY orders are refused",
     "rate-limit": "429 with Retry-After `retry_after` (2) on order endpoints",
+    "address-limit": "limits per address and endpoint are `scale` (0.01) of the usual",
     "execution-500": "500 could not run the execution; nothing happens",
     "accept-then-500": "500 could not run the execution, although the order was taken",
     "accept-then-timeout": "the order is taken, the answer never comes (`hold` seconds, 60)",

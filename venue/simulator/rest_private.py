@@ -49,13 +49,7 @@ class PrivateRest:
             delete(f"{p}/cancel-market-orders", self.cancel_market),
             get(f"{p}/data/order/{{order}}", self.order),
             get(f"{p}/data/orders", self.orders),
-            get(f"{p}/data/pre-migration-orders", self.no_orders),
             get(f"{p}/data/trades", self.trades),
-            get(f"{p}/builder/trades", self.no_orders),
-            get(f"{p}/order-scoring", self.scoring),
-            post(f"{p}/orders-scoring", self.scorings),
-            get(f"{p}/notifications", self.notifications),
-            delete(f"{p}/notifications", self.drop_notifications),
             get(f"{p}/balance-allowance", self.balance),
             get(f"{p}/balance-allowance/update", self.update_balance),
             post(f"{p}/v1/heartbeats", self.heartbeat),
@@ -76,23 +70,23 @@ class PrivateRest:
         return reply(self._world.keyring.derive(address, nonce).credentials())
 
     async def list_keys(self, request: web.Request) -> web.Response:
-        key, _ = await self._key(request)
+        key, _ = await self.check(request)
         return reply({"apiKeys": [other.key for other in self._world.keyring.of(key.address)]})
 
     async def revoke_key(self, request: web.Request) -> web.Response:
-        key, _ = await self._key(request)
+        key, _ = await self.check(request)
         self._world.revoke_key(key)
         self._world.commit()
         return reply("OK")
 
     async def closed_only(self, request: web.Request) -> web.Response:
-        await self._key(request)
+        await self.check(request)
         return reply({"closed_only": self._world.fault_on("closed-only")})
 
     # --- orders -------------------------------------------------------------------------------
 
     async def post_order(self, request: web.Request) -> web.StreamResponse:
-        key, body = await self._key(request)
+        key, body = await self.check(request)
         payload = parse(body, PAYLOAD)
         headers = self._gate("order", key, 1)
         try:
@@ -105,7 +99,7 @@ class PrivateRest:
         return await self._answer(request, answer, headers)
 
     async def post_orders(self, request: web.Request) -> web.StreamResponse:
-        key, body = await self._key(request)
+        key, body = await self.check(request)
         payloads = parse(body, PAYLOAD)
         if not isinstance(payloads, list) or not payloads:
             raise bad(PAYLOAD)
@@ -162,7 +156,7 @@ class PrivateRest:
     # --- cancels ------------------------------------------------------------------------------
 
     async def cancel_order(self, request: web.Request) -> web.Response:
-        key, body = await self._key(request)
+        key, body = await self.check(request)
         payload = parse(body)
         wanted = payload.get("orderID") if isinstance(payload, dict) else None
         if not isinstance(wanted, str) or not wanted:
@@ -171,7 +165,7 @@ class PrivateRest:
         return self._cancelled([wanted], key, headers)
 
     async def cancel_orders(self, request: web.Request) -> web.Response:
-        key, body = await self._key(request)
+        key, body = await self.check(request)
         wanted = parse(body)
         if not isinstance(wanted, list) or not all(isinstance(i, str) for i in wanted):
             raise bad("Invalid payload")
@@ -181,13 +175,13 @@ class PrivateRest:
         return self._cancelled(wanted, key, headers)
 
     async def cancel_all(self, request: web.Request) -> web.Response:
-        key, _ = await self._key(request)
+        key, _ = await self.check(request)
         wanted = [record.order_id for record in self._world.desk.open_of(key.key)]
         headers = self._gate("cancel", key, 1 + len(wanted))
         return self._cancelled(wanted, key, headers)
 
     async def cancel_market(self, request: web.Request) -> web.Response:
-        key, body = await self._key(request)
+        key, body = await self.check(request)
         payload = parse(body)
         market = payload.get("market") if isinstance(payload, dict) else None
         asset = payload.get("asset_id") if isinstance(payload, dict) else None
@@ -210,14 +204,14 @@ class PrivateRest:
     # --- reading ------------------------------------------------------------------------------
 
     async def order(self, request: web.Request) -> web.Response:
-        key, _ = await self._key(request)
+        key, _ = await self.check(request)
         record = self._world.desk.find(request.match_info["order"])
         if record is None or record.owner != key.address or not record.open:
             raise not_found("Order not found")
         return reply(wire.open_order(record))
 
     async def orders(self, request: web.Request) -> web.Response:
-        key, _ = await self._key(request)
+        key, _ = await self.check(request)
         query = request.query
         records = [
             record
@@ -230,12 +224,8 @@ class PrivateRest:
         body["data"] = [wire.open_order(record) for record in body["data"]]
         return reply(body)
 
-    async def no_orders(self, request: web.Request) -> web.Response:
-        await self._key(request)
-        return reply(page([], request, PAGE))
-
     async def trades(self, request: web.Request) -> web.Response:
-        key, _ = await self._key(request)
+        key, _ = await self.check(request)
         query = request.query
         before, after = _epoch(query.get("before")), _epoch(query.get("after"))
         records = [
@@ -259,29 +249,10 @@ class PrivateRest:
         body["data"] = [wire.trade(record, key.address) for record in body["data"]]
         return reply(body)
 
-    async def scoring(self, request: web.Request) -> web.Response:
-        await self._key(request)
-        return reply({"scoring": False})
-
-    async def scorings(self, request: web.Request) -> web.Response:
-        _, body = await self._key(request)
-        wanted = parse(body)
-        if not isinstance(wanted, list) or not all(isinstance(i, str) for i in wanted):
-            raise bad("Invalid payload")
-        return reply(dict.fromkeys(wanted, False))
-
-    async def notifications(self, request: web.Request) -> web.Response:
-        await self._key(request)
-        return reply([])
-
-    async def drop_notifications(self, request: web.Request) -> web.Response:
-        await self._key(request)
-        return reply("OK")
-
     # --- balances -----------------------------------------------------------------------------
 
     async def balance(self, request: web.Request) -> web.Response:
-        key, _ = await self._key(request)
+        key, _ = await self.check(request)
         kind = request.query.get("asset_type")
         wallet = self._wallet(request, key)
         if kind == "COLLATERAL":
@@ -298,7 +269,7 @@ class PrivateRest:
         return reply({"balance": str(balance), "allowances": allowances})
 
     async def update_balance(self, request: web.Request) -> web.Response:
-        key, _ = await self._key(request)
+        key, _ = await self.check(request)
         wallet = self._wallet(request, key)
         self._world.refresh_balance(wallet, key.address)
         self._world.commit()
@@ -315,7 +286,7 @@ class PrivateRest:
     # --- the rest -----------------------------------------------------------------------------
 
     async def heartbeat(self, request: web.Request) -> web.Response:
-        key, body = await self._key(request)
+        key, body = await self.check(request)
         payload = parse(body)
         given = payload.get("heartbeat_id", "") if isinstance(payload, dict) else None
         if given is None:
@@ -327,10 +298,11 @@ class PrivateRest:
         return reply({"heartbeat_id": following})
 
     async def tier(self, request: web.Request) -> web.Response:
-        await self._key(request)
+        await self.check(request)
         return reply({"tier": "standard"})
 
-    async def _key(self, request: web.Request) -> tuple[ApiKey, bytes]:
+    async def check(self, request: web.Request) -> tuple[ApiKey, bytes]:
+        """Verify a level-2 request, and let everything happen that is due."""
         body = await request.read()
         path = request.path.removeprefix(self._prefix)
         key = self._world.keyring.verify_l2(request.headers, request.method, path, body)

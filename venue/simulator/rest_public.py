@@ -57,9 +57,6 @@ class PublicRest:
             get(f"{prefix}/prices-history", self.history),
             post(f"{prefix}/batch-prices-history", self.batch_history),
             get(f"{prefix}/fees/builder-fees/{{code}}", self.builder_fees),
-            get(f"{prefix}/rebates/current", self.empty_page),
-            get(f"{prefix}/rewards/markets/current", self.empty_page),
-            get(f"{prefix}/rewards/markets/{{condition}}", self.empty_page),
         ]
 
     async def ok(self, _: web.Request) -> web.Response:
@@ -70,9 +67,6 @@ class PublicRest:
 
     async def version(self, _: web.Request) -> web.Response:
         return reply({"version": 2})
-
-    async def empty_page(self, request: web.Request) -> web.Response:
-        return reply(page([], request, 100))
 
     # --- markets ------------------------------------------------------------------------------
 

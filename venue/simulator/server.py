@@ -20,9 +20,11 @@ from venue.simulator.admin import Admin
 from venue.simulator.clock import WallClock
 from venue.simulator.config import SimulatorConfig
 from venue.simulator.data_api import DataApi
+from venue.simulator.edge import Edge
 from venue.simulator.gamma import Gamma
 from venue.simulator.http import MAX_BODY, refusals
 from venue.simulator.relayer import Relayer
+from venue.simulator.rest_extras import Extras
 from venue.simulator.rest_private import PrivateRest
 from venue.simulator.rest_public import PublicRest
 from venue.simulator.world import World
@@ -118,9 +120,14 @@ def _listen(config: SimulatorConfig) -> socket.socket:
 
 
 def _app(world: World) -> web.Application:
-    app = web.Application(middlewares=[refusals], client_max_size=MAX_BODY)
+    middlewares = [refusals]
+    if world.config.address_limits:
+        middlewares.append(Edge(world.edge_scale).middleware)
+    app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
     app.add_routes(PublicRest(world).routes("/clob"))
-    app.add_routes(PrivateRest(world, "/clob").routes())
+    private = PrivateRest(world, "/clob")
+    app.add_routes(private.routes())
+    app.add_routes(Extras(private.check).routes("/clob", "/rfq"))
     app.add_routes(Gamma(world.registry, world).routes("/gamma"))
     app.add_routes(DataApi(world).routes("/data"))
     app.add_routes(Relayer().routes("/relayer", "/rpc"))

@@ -137,9 +137,11 @@ def _maker(leg: Leg) -> dict[str, Any]:
 
 
 def trade(record: TradeRecord, owner: str) -> dict[str, Any]:
-    """A trade as one of its parties sees it in `/data/trades`."""
+    """A trade as one of its parties sees it in `/data/trades`.
+
+    The top level is the taker's for everybody; a maker finds itself in ``maker_orders``.
+    """
     taker = record.taker
-    mine = taker if taker.owner == owner else record.legs_of(owner)[0]
     return {
         "id": record.trade_id,
         "taker_order_id": taker.order_id,
@@ -155,10 +157,10 @@ def trade(record: TradeRecord, owner: str) -> dict[str, Any]:
         "last_update": seconds(record.updated_ns or record.matched_ns),
         "outcome": taker.outcome.value,
         "bucket_index": record.bucket,
-        "owner": mine.key,
-        "maker_address": mine.wallet,
+        "owner": taker.key,
+        "maker_address": taker.wallet,
         "transaction_hash": record.transaction_hash,
-        "trader_side": "TAKER" if mine is taker else "MAKER",
+        "trader_side": "TAKER" if taker.owner == owner else "MAKER",
         "maker_orders": [_maker(leg) for leg in record.makers],
         "err_msg": "",
     }
@@ -171,7 +173,7 @@ def trade_event(record: TradeRecord, owner: str, at_ns: int) -> dict[str, Any]:
     return body | {
         "event_type": "trade",
         "type": "TRADE",
-        "trade_owner": body["owner"],
+        "trade_owner": record.legs_of(owner)[0].key,
         "timestamp": millis(at_ns),
     }
 

@@ -24,6 +24,7 @@ from models.events import (
 from models.markets import Side
 from models.orders import OrderState, TradeStatus
 from venue.polymarket.discovery import GammaDiscovery
+from venue.polymarket.limits import Limits
 from venue.simulator.faults import NAMES
 
 PLAYED: set[str] = set()
@@ -128,6 +129,24 @@ async def test_a_rate_limit_is_respected(desk: Any) -> None:
     placed = await desk.insist(request)
     assert placed.state is OrderState.LIVE
     await desk.agree()
+
+
+@plays("address-limit")
+async def test_an_address_that_asks_too_much_gets_its_answers_later(desk: Any) -> None:
+    orders = [await desk.place(), await desk.take()]
+    await desk.stage.fault("address-limit", scale=0.002)
+    with pytest.raises(VenueUnavailable) as away:
+        for _ in range(5):
+            await desk.orders.reconcile()
+    assert away.value.mode == "rate_limited"
+    orders.append(await desk.place())
+    await desk.orders.cancel([orders[0].order_id])
+    await desk.stage.clear()
+    # The adapter keeps the pause the venue asked for in real time; a test need not.
+    desk.venue._session.limits = Limits()
+    await desk.agree()
+    assert desk.now(orders[0]).state is OrderState.CANCELLED
+    assert desk.now(orders[2]).state is OrderState.LIVE
 
 
 # --- nobody knows ------------------------------------------------------------------------------
