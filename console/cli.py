@@ -56,7 +56,9 @@ def main() -> None:
         app()
     except FloorError as error:
         for line in str(error).splitlines():
-            errors.print(f"error: {line}", style="red", markup=False, highlight=False)
+            errors.print(
+                f"error: {line}", style="red", markup=False, highlight=False, soft_wrap=True
+            )
         sys.exit(1)
     except BrokenPipeError:
         sys.stderr.close()
