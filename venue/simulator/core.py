@@ -117,5 +117,7 @@ class VenueExchange(Exchange):
                 orders[first, at.NEXT] = second
             if second:
                 orders[second, at.PREV] = first
+                orders[second, at.SEQ] = state.head[at.NEXT_SEQ]
+                state.head[at.NEXT_SEQ] += 1
         level[at.FIRST], level[at.LAST] = chain[0], chain[-1]
         level[at.SIZE] = size
