@@ -3,7 +3,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 from polymarket._internal.actions.orders.limit import _compute_limit_order_amounts
 from polymarket._internal.actions.orders.market import _compute_market_order_amounts
@@ -91,7 +91,11 @@ def test_immediate_amounts_are_the_sdks_where_the_sdks_are_valid(
     amount = Decimal(request.size_e6) / 1_000_000
     if request.side is Side.BUY:
         amount *= price_decimal(request.price_e4)
-    assert order_amounts(request, market, NOW) == _compute_market_order_amounts(
+    try:
+        ours = order_amounts(request, market, NOW)
+    except BadValue:
+        reject()  # too small to be spent without reaching the next price: the SDK sends it anyway
+    assert ours == _compute_market_order_amounts(
         amount=amount,
         price=price_decimal(request.price_e4),
         side=request.side.value,
