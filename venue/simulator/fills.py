@@ -25,7 +25,7 @@ from venue.simulator.bank import PROVIDER, Bank
 from venue.simulator.core import VenueExchange
 from venue.simulator.desk import STRANGERS
 from venue.simulator.journal import Journal
-from venue.simulator.liquidity import Step
+from venue.simulator.liquidity import SEEN_LEVELS, Step
 from venue.simulator.records import OrderRecord, TradeRecord
 from venue.simulator.windows import Registry, Window
 
@@ -34,8 +34,6 @@ EXCHANGE = "exchange"
 """Name of the account of what really filled."""
 LIVE_GRACE_NS = SECOND_NS
 """A live print and the level's change it explains lie apart by less than this."""
-SEEN_LEVELS = 5
-"""Levels a side of a recording; what lies beyond them is not known to be empty."""
 MEANING = (
     "profit and loss of the same orders under three assumptions about the queue; 'exchange' is "
     "what really filled, with the queue arranged by fill_model"

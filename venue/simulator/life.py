@@ -5,11 +5,18 @@ from typing import Protocol
 
 import structlog
 
+from engine.fills.depth import Depth
 from models.markets import Outcome, Settlement
 from models.units import SECOND_NS
 from venue.simulator.config import Series, SimulatorConfig
 from venue.simulator.journal import Journal
-from venue.simulator.liquidity import Demand, LiquiditySource, Player, Step
+from venue.simulator.liquidity import (
+    SEEN_LEVELS,
+    Demand,
+    LiquiditySource,
+    Player,
+    Step,
+)
 from venue.simulator.records import WindowRecord
 from venue.simulator.schedule import Schedule
 from venue.simulator.spot import TWAP_S, SpotPath, twap_e8
@@ -114,8 +121,10 @@ class Life:
         lag = self._config.resolve_lag_ms * MS
         self._schedule.at(market.end_ns + lag, lambda due: self._resolve(window, due))
         if now_ns < market.end_ns:
-            self.demands[window.condition_id] = Demand()
-            player = self._source_of(series).open(window, now_ns)
+            source = self._source_of(series)
+            recorded = source.name == "replay"
+            self.demands[window.condition_id] = Demand(Depth(SEEN_LEVELS) if recorded else None)
+            player = source.open(window, now_ns)
             self._schedule.at(now_ns, lambda due: self._play(window, player, due))
             every = max(SECOND_NS, (market.end_ns - market.start_ns) // 90)
             self._schedule.at(market.start_ns, lambda due: self._sample(window, every, due))

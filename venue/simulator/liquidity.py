@@ -9,9 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from engine.fills.depth import Depth
+from models.units import PRICE_ONE
 from venue.simulator.recording import Levels, Row, Taker
 from venue.simulator.windows import Window
 
+SEEN_LEVELS = 5
+"""Levels a side of a recording; what lies beyond them is not known to be empty."""
 PREOPEN = Row(0, ((4_900, 100_000_000),), ((5_100, 100_000_000),), ())
 """What stands in a book before a recording's first row: 100 shares at 0.49 and 0.51."""
 
@@ -58,19 +62,35 @@ class Demand:
 
     Depth that a client consumed comes back only when the source next gives that level another
     size; depth that the source's own takers consumed comes back with the source's next step.
+
+    Parameters
+    ----------
+    impact
+        Of a recorded or mirrored book: keeps what clients took away for as long as the source
+        may still be showing it, which is until the level itself has shrunk below that.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, impact: Depth | None = None) -> None:
+        self._impact = impact
         self._wish: dict[tuple[bool, int], int] = {}
         self._consumed: dict[tuple[bool, int], int] = {}
 
     def consume(self, bid: bool, price_e4: int, size_e6: int) -> None:
         """A client took `size_e6` of the provider's bid or ask at Up's `price_e4`."""
+        if self._impact is not None:
+            self._impact.take(bid, price_e4, size_e6)
+            return
         level = (bid, price_e4)
         self._consumed[level] = self._consumed.get(level, 0) + size_e6
 
     def target(self, step: Step) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Bids and asks to impose for `step`, in Up's prices, best first."""
+        if self._impact is not None:
+            self._impact.show(step.bids, step.asks)
+            return (
+                self._impact.against(bid=False, limit_e4=0),
+                self._impact.against(bid=True, limit_e4=PRICE_ONE),
+            )
         wish = {(True, price): size for price, size in step.bids}
         wish.update({(False, price): size for price, size in step.asks})
         self._consumed = {

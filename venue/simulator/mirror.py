@@ -1,9 +1,11 @@
 """Mirror: the live venue's markets, books, trades and prices, with local orders matched in them.
 
 For paper trading. Only public data of the live venue is read; every order stays here. The books
-are imposed as a replay's are: a client's fill takes depth that returns only when the live level
-next changes, and live public trades reach resting orders by price and time. A client's order has
-no effect on the live venue, so paper results are too good where an order is large.
+are imposed as a replay's are: what a client took stays away for as long as the live level may
+still be showing it, and live public trades reach resting orders by price and time, behind as much
+of the live depth as the chosen fill model puts ahead of them (`venue.simulator.fills`, which also
+tells what the other models would have made of the same orders). Nobody on the live venue reacts
+to a client's order, so paper results are too good where an order is large.
 """
 
 import asyncio
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from engine.book import Ladder
+from engine.fills.depth import Depth
 from models.errors import BadValue, VenueError
 from models.events import (
     BookChange,
@@ -152,7 +155,7 @@ class Mirror:
 
     def _follow(self, window: Window, now_ns: int) -> None:
         if now_ns < window.market.end_ns:
-            self.demands[window.condition_id] = Demand()
+            self.demands[window.condition_id] = Demand(Depth())
             self._ladders[window.condition_id] = Ladder()
             self._world.schedule.at(window.market.end_ns, lambda due: self._end(window, due))
 
