@@ -2,6 +2,7 @@
 
 import ctypes
 import itertools
+import os
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
+import hypothesis
 import psycopg
 import pytest
 import redis
@@ -24,6 +26,12 @@ from store.schema import upgrade
 from store.urls import Urls, at_database, ensure_databases, urls
 
 PR_SET_PDEATHSIG = 1
+
+# The suite asks the same questions every time, however slow the machine is;
+# HYPOTHESIS_PROFILE=explore looks for new ones.
+hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("explore", deadline=None, max_examples=1_000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 def free_port() -> int:
