@@ -1,5 +1,7 @@
 """Trade: one session of one agent, from recovery to hand-over."""
 
+import asyncio
+
 import structlog
 from prefect import flow, task
 from prefect.artifacts import acreate_markdown_artifact
@@ -18,6 +20,9 @@ from tasks.logs import configure_logs
 from tasks.session import TradingSession
 
 log = structlog.get_logger(__name__)
+
+ARTIFACT_S = 10.0
+"""Prefect's client goes on trying for minutes while its server is away."""
 
 
 @flow(name="trade", flow_run_name="{agent}")
@@ -48,11 +53,12 @@ async def settle_window(session: TradingSession, market: Market) -> None:
     """Wait for the market's resolution and book what it brought."""
     result = await session.settle(market)
     try:
-        await acreate_markdown_artifact(
-            key=f"pnl-{session.spec.name}",
-            markdown=_report(result),
-            description=f"{market.slug}: {usd(result.pnl_e6)} USD",
-        )
+        async with asyncio.timeout(ARTIFACT_S):
+            await acreate_markdown_artifact(
+                key=f"pnl-{session.spec.name}",
+                markdown=_report(result),
+                description=f"{market.slug}: {usd(result.pnl_e6)} USD",
+            )
     except Exception as error:  # the result is booked; only its page in the UI is missing
         log.warning("artifact_not_kept", market=market.slug, reason=repr(error))
 

@@ -37,6 +37,9 @@ def load_agent(path: Path) -> AgentSpec:
         library.create(spec.strategy, spec.parameters)
     except ConfigError as error:
         raise ConfigError(f"{path.name}: {error}") from None
+    except Exception as error:
+        # A defect of one strategy must not keep the other agents' files from being read.
+        raise ConfigError(f"{path.name}: strategy {spec.strategy!r} fails: {error!r}") from error
     return spec
 
 

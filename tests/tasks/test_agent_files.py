@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import ConfigError
+from strategies.momentum import Momentum
 from tasks.agent_files import AGENTS_DIR, find_agent, load_agent, load_agents, read_agents
 
 GOOD = """
@@ -70,6 +71,20 @@ def test_every_wrong_file_is_named_and_the_good_ones_can_still_be_had(tmp_path: 
     specs, faults = read_agents(tmp_path)
     assert list(specs) == ["mine"]
     assert faults
+
+
+def test_a_strategy_that_raises_spoils_only_its_own_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Momentum, params: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(Momentum, "__init__", broken)
+    write(tmp_path, GOOD)
+    write(tmp_path, GOOD.replace("mine", "good").replace("momentum", "market-maker"), "good")
+    specs, faults = read_agents(tmp_path)
+    assert list(specs) == ["good"]
+    assert "mine.yaml: strategy 'momentum' fails" in faults[0]
 
 
 def test_an_unknown_agent_is_answered_with_those_there_are(tmp_path: Path) -> None:

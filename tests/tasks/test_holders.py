@@ -7,7 +7,9 @@ import pytest
 
 from tasks.holders import is_dead, process_name
 
-NAME_OF_A_CHILD = "from tasks.holders import process_name; print(process_name(), flush=True); input()"
+NAME_OF_A_CHILD = (
+    "from tasks.holders import process_name; print(process_name(), flush=True); input()"
+)
 
 
 @pytest.fixture
