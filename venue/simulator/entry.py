@@ -85,8 +85,9 @@ def read_entry(payload: Any, key: ApiKey, window: Window | None) -> Entry:
     if window is None:
         raise not_found(NO_BOOK)
     exchange = NEG_RISK_EXCHANGE if window.market.neg_risk else EXCHANGE
-    _check_signature(fields, parse_hex(order.get("signature")), key, exchange)
-    order_id = "0x" + order_digest(fields, exchange).hex()
+    digest = order_digest(fields, exchange)
+    _check_signature(fields, digest, parse_hex(order.get("signature")), key, exchange)
+    order_id = "0x" + digest.hex()
     token = str(fields.token_id)
     price_e4, size_e6 = _price_and_size(side, fields, order_id)
     expires_s = _integer(order.get("expiration", "0"), 10**12)
@@ -193,7 +194,7 @@ def _check_owner(fields: SignedFields, key: ApiKey) -> None:
 
 
 def _check_signature(
-    fields: SignedFields, signature: bytes | None, key: ApiKey, exchange: str
+    fields: SignedFields, digest: bytes, signature: bytes | None, key: ApiKey, exchange: str
 ) -> None:
     if signature is None:
         raise bad("invalid signature")
@@ -202,8 +203,6 @@ def _check_signature(
         if signature[65:] != wrapped_trailer(fields, exchange):
             raise bad("invalid signature")
         signature = signature[:65]
-    else:
-        digest = order_digest(fields, exchange)
     if recover(digest, signature) != key.address:
         raise bad("invalid signature")
 

@@ -95,7 +95,7 @@ class PrivateRest:
             if refusal.status != 400 or not self._world.fault_on("refused-in-answer"):
                 raise
             return reply(_rejected(refusal.error), headers)
-        self._world.commit()
+        await self._world.committed()
         return await self._answer(request, answer, headers)
 
     async def post_orders(self, request: web.Request) -> web.StreamResponse:
@@ -112,10 +112,10 @@ class PrivateRest:
                 answers.append(wire.order_reply(self._place(payload, key)))
             except Refusal as refusal:
                 if refusal.status >= 500:
-                    self._world.commit()
+                    await self._world.committed()
                     raise
                 answers.append(_rejected(refusal.error))
-        self._world.commit()
+        await self._world.committed()
         return await self._answer(request, answers, headers)
 
     def _place(self, payload: Any, key: ApiKey) -> OrderRecord:
@@ -162,7 +162,7 @@ class PrivateRest:
         if not isinstance(wanted, str) or not wanted:
             raise bad("Invalid orderID")
         headers = self._gate("cancel", key, 1)
-        return self._cancelled([wanted], key, headers)
+        return await self._cancelled([wanted], key, headers)
 
     async def cancel_orders(self, request: web.Request) -> web.Response:
         key, body = await self.check(request)
@@ -172,13 +172,13 @@ class PrivateRest:
         if len(wanted) > MAX_CANCELS:
             raise bad(f"Too many orders in payload: {len(wanted)}, max allowed: {MAX_CANCELS}")
         headers = self._gate("cancel", key, max(1, len(wanted)))
-        return self._cancelled(wanted, key, headers)
+        return await self._cancelled(wanted, key, headers)
 
     async def cancel_all(self, request: web.Request) -> web.Response:
         key, _ = await self.check(request)
         wanted = [record.order_id for record in self._world.desk.open_of(key.key)]
         headers = self._gate("cancel", key, 1 + len(wanted))
-        return self._cancelled(wanted, key, headers)
+        return await self._cancelled(wanted, key, headers)
 
     async def cancel_market(self, request: web.Request) -> web.Response:
         key, body = await self.check(request)
@@ -194,11 +194,13 @@ class PrivateRest:
             and (not asset or record.token_id == asset)
         ]
         headers = self._gate("cancel", key, 1 + len(wanted))
-        return self._cancelled(wanted, key, headers)
+        return await self._cancelled(wanted, key, headers)
 
-    def _cancelled(self, wanted: list[str], key: ApiKey, headers: dict[str, str]) -> web.Response:
+    async def _cancelled(
+        self, wanted: list[str], key: ApiKey, headers: dict[str, str]
+    ) -> web.Response:
         done, refused = self._world.desk.cancel(wanted, key.address, self._world.now())
-        self._world.commit()
+        await self._world.committed()
         return reply({"canceled": done, "not_canceled": refused}, headers)
 
     # --- reading ------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from engine.ports import Clock
 from models.errors import ConfigError
@@ -120,7 +121,7 @@ def _listen(config: SimulatorConfig) -> socket.socket:
 
 
 def _app(world: World) -> web.Application:
-    middlewares = [refusals]
+    middlewares = [refusals, written_first(world)]
     if world.config.address_limits:
         middlewares.append(Edge(world.edge_scale).middleware)
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
@@ -141,6 +142,18 @@ def _app(world: World) -> web.Application:
         ]
     )
     return app
+
+
+def written_first(world: World) -> Middleware:
+    """Let readers wait for this turn's commit: what is not on disk is not told."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if world.unwritten and request.method == "GET":
+            await world.committed()
+        return await handler(request)
+
+    return middleware
 
 
 async def _beat(world: World) -> None:

@@ -1,5 +1,6 @@
 """The whole simulated venue, without its network: one clock, one core, one memory."""
 
+import asyncio
 import secrets
 from typing import Any
 
@@ -67,6 +68,7 @@ class World:
         self.hearts = Hearts(config.heartbeat_silence_ms)
         self._stale: dict[tuple[str, str], int] = {}
         self._trading: set[str] = set()
+        self._waiting: list[asyncio.Future[None]] = []
         self.clerk = Clerk(
             self.desk, self.bank, self.journal, self.registry, self.tape, self.users, self.outbox
         )
@@ -141,6 +143,37 @@ class World:
         self.journal.commit()
         self.outbox.release()
 
+    async def committed(self) -> None:
+        """Commit together with everybody else of this turn of the event loop.
+
+        One transaction then carries the orders of many clients; each is answered after it.
+        """
+        waiter = asyncio.get_running_loop().create_future()
+        if not self._waiting:
+            waiter.get_loop().call_soon(self._commit_turn)
+        self._waiting.append(waiter)
+        await waiter
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether changes wait for this turn's commit; until then nobody may be told of them."""
+        return bool(self._waiting)
+
+    def _commit_turn(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        failed: Exception | None = None
+        try:
+            self.commit()
+        except Exception as error:
+            failed = error
+        for waiter in waiting:
+            if waiter.done():
+                continue
+            if failed is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(failed)
+
     def _second(self, now_ns: int) -> None:
         paths = self.sources.paths if self.sources is not None else {}
         for asset, path in paths.items():
@@ -214,6 +247,7 @@ class World:
             )  # fmt: skip
         bids, asks = demand.target(step)
         events = self.exchange.impose(window.condition_id, PROVIDER, bids, asks, at_ns)
+        demand.met(events, bids, asks)
         self.clerk.absorb(events, at_ns)
         self.fills.stepped(window, step, at_ns)
         self.fills.arrange(window)
