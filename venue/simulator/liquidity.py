@@ -5,11 +5,13 @@ provider turns that into orders of one unlimited account, so that clients' order
 price and time like any other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from engine.fills.depth import Depth
+from engine.fills.depth import Depth, Level
+from engine.matching.types import CoreEvent, Matched
+from models.markets import Outcome, Side
 from models.units import PRICE_ONE
 from venue.simulator.recording import Levels, Row, Taker
 from venue.simulator.windows import Window
@@ -82,6 +84,28 @@ class Demand:
             return
         level = (bid, price_e4)
         self._consumed[level] = self._consumed.get(level, 0) + size_e6
+
+    def met(
+        self, events: Iterable[CoreEvent], bids: Sequence[Level], asks: Sequence[Level]
+    ) -> None:
+        """Depth just imposed may have met clients' resting orders: that is taken too.
+
+        `bids` and `asks` are what was imposed, best first, which is the order it trades in.
+        """
+        taken = {True: 0, False: 0}
+        for event in events:
+            if isinstance(event, Matched):
+                # The makers tell the side: the core names every imposed taker a BUY of Up.
+                maker = event.trade.makers[0]
+                bid = (maker.side is Side.BUY) == (maker.outcome is Outcome.UP)
+                taken[not bid] += event.trade.size_e6
+        for bid, levels in ((True, bids), (False, asks)):
+            for price, size in levels:
+                part = min(size, taken[bid])
+                if part <= 0:
+                    break
+                self.consume(bid, price, part)
+                taken[bid] -= part
 
     def target(self, step: Step) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Bids and asks to impose for `step`, in Up's prices, best first."""
