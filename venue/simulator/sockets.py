@@ -1,4 +1,8 @@
-"""WebSocket plumbing: one bounded queue per client, and nobody ever waits for a slow one."""
+"""WebSocket plumbing: one bounded queue per client, and nobody ever waits for a slow one.
+
+A message is framed once for all who get it, and what a client is owed in one turn of the event
+loop leaves in one write: hundreds of readers of a busy market cost little more than one.
+"""
 
 import asyncio
 from collections import deque
@@ -12,12 +16,26 @@ QUEUE_LIMIT = 4096
 """Messages a client may lag behind before its connection is dropped."""
 MAX_FRAME = 1 << 20
 
+FULL_BUFFER = 1 << 20
+"""Bytes the network has not taken yet from which on a client's messages stay in its queue."""
+FULL_NAP_S = 0.005
+
 _encode = msgspec.json.encode
 
 
-def text(message: Any) -> str:
-    """Compact JSON text."""
-    return _encode(message).decode()
+def text(message: Any) -> bytes:
+    """Frame of a message as compact JSON text."""
+    return framed(_encode(message))
+
+
+def framed(payload: bytes) -> bytes:
+    """One unmasked, uncompressed text frame, as servers send them (RFC 6455, 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return b"\x81" + bytes((size,)) + payload
+    if size < 1 << 16:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
+    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
 
 
 class Faults:
@@ -37,28 +55,30 @@ class Subscriber:
         self._request = request
         self.socket = socket
         self._faults = hub.faults
-        self._queue: deque[str] = deque()
+        self._queue: deque[bytes] = deque()
         self._wake = asyncio.Event()
         self._dead = False
         self.overflowed = False
 
-    def push(self, message: str) -> None:
+    def push(self, frame: bytes) -> None:
         """Queue data; drops the connection when the client lags too far behind."""
         if self._dead or self._faults.frozen:
             return
-        self.reply(message)
+        self._put(frame)
         if self._faults.duplicate:
-            self.reply(message)
+            self._put(frame)
 
-    def reply(self, message: str) -> None:
-        """Queue an answer to the client's own frame, frozen or not."""
-        if self._dead:
-            return
+    def reply(self, message: str | bytes) -> None:
+        """Queue an answer to the client's own frame, frozen or not: a word, or a framed message."""
+        if not self._dead:
+            self._put(framed(message.encode()) if isinstance(message, str) else message)
+
+    def _put(self, frame: bytes) -> None:
         if len(self._queue) >= QUEUE_LIMIT:
             self.overflowed = True
             self.drop()
             return
-        self._queue.append(message)
+        self._queue.append(frame)
         self._wake.set()
 
     def drop(self) -> None:
@@ -73,11 +93,17 @@ class Subscriber:
     async def pump(self) -> None:
         """Send what is queued until the connection ends."""
         while not self._dead:
-            while self._queue:
-                await self.socket.send_str(self._queue.popleft())
+            transport = self._request.transport
+            if transport is None or transport.is_closing():
+                return
+            if self._queue and transport.get_write_buffer_size() < FULL_BUFFER:
+                transport.write(b"".join(self._queue))
+                self._queue.clear()
+            if self._queue:
+                await asyncio.sleep(FULL_NAP_S)
+                continue
             self._wake.clear()
-            if not self._queue and not self._dead:
-                await self._wake.wait()
+            await self._wake.wait()
 
 
 class Hub:

@@ -164,5 +164,5 @@ def _parse(entry: Any) -> tuple[str, str, str] | str:
     return entry["channel"], wanted["symbol"].lower(), provider
 
 
-def _error(rid: Any, code: str) -> str:
+def _error(rid: Any, code: str) -> bytes:
     return text({"op": "error", "rid": rid, "code": code, "message": code.replace("_", " ")})

@@ -59,7 +59,7 @@ class PriceChannel:
     def publish(self, price: Price) -> None:
         self._history[price.kind, price.asset].append(price)
         name = symbol(price.asset, price.kind)
-        encoded = ""
+        encoded = b""
         for client in list(self.hub.clients):
             if not isinstance(client, PriceSubscriber) or price.kind not in client.wants:
                 continue
