@@ -69,6 +69,22 @@ async def test_holdings_count_both_tokens_until_they_are_settled(
     assert await ledger.paid_out_e6(db) == 4 * USD
 
 
+async def test_winners_are_those_that_paid_lately(
+    db: Database, journal: PostgresJournal, make: Any
+) -> None:
+    await buy(journal, make, 1)
+    result = WindowResult(
+        agent=make.agent, condition_id=make.market().condition_id, slug="s", winner="Up",
+        bought_e6=2_200_000, sold_e6=0, fees_e6=70_000, payout_e6=4 * USD, fills=1,
+        opened_ns=1, closed_ns=time.time_ns(),
+    )  # fmt: skip
+    assert await ledger.winners_since(db, 600) == []
+    await journal.settled(result)
+    assert await ledger.winners_since(db, 600) == [make.market().up_token]
+    await db.execute("UPDATE trades SET closed_at = closed_at - interval '1 hour'")
+    assert await ledger.winners_since(db, 600) == []
+
+
 async def test_orders_and_fills_are_found_by_their_ids(
     db: Database, journal: PostgresJournal, make: Any
 ) -> None:

@@ -1,108 +1,136 @@
-"""The collector against a real simulator, a real Postgres and a real Redis."""
+"""The collector against a real simulator, Postgres and Redis."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from models.agents import MarketSelector
 from models.settings import Liquidity, Settings
-from store import state
+from models.units import SECOND_NS
+from store import markets, state
 from store.bus import Bus
 from store.database import Database
 from store.marketdata import MarketDataWriter
+from tasks import collector as collecting
 from tasks.collector import STATE_KEY, Collector
 from venue.polymarket.discovery import GammaDiscovery
 from venue.polymarket.feed import PublicFeed
 from venue.simulator.config import SimulatorConfig
-from venue.simulator.server import RunningSimulator, start_simulator
+from venue.simulator.server import start_simulator
 
-WINDOW_S = 20
+WINDOW_S = 10
+BTC = MarketSelector(asset="BTC", timeframe="15m")
+ETH = MarketSelector(asset="ETH", timeframe="15m")
 
 
 @dataclass
-class Stage:
-    simulator: RunningSimulator
+class Bench:
     database: Database
-    bus: Bus
-    collector: Collector
+    discovery: GammaDiscovery
+    make: Callable[[], Awaitable[Collector]]
 
-    async def count(self, table: str, where: str = "true") -> int:
-        row = await self.database.fetch_one(f"SELECT count(*) AS n FROM {table} WHERE {where}")
-        assert row is not None
-        return int(row["n"])
+    async def rows(self, table: str) -> int:
+        row = await self.database.fetch_one(f"SELECT count(*) AS n FROM {table}")
+        return 0 if row is None else int(row["n"])
 
-    async def until(self, is_so: Callable[[], Any], seconds: float = 60) -> None:
-        async with asyncio.timeout(seconds):
-            while not await is_so():
-                await asyncio.sleep(0.1)
+    async def until(self, what: str, is_so: Callable[[], Awaitable[object]]) -> None:
+        began = time.monotonic()
+        while time.monotonic() - began < 25:
+            if await is_so():
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"not within 25 s: {what}")
 
 
 @pytest.fixture
-async def stage(clean_postgres_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Stage]:
+async def bench(
+    clean_postgres_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Bench]:
+    monkeypatch.setattr(collecting, "DISCOVER_S", 0.2)
     simulator = await start_simulator(
-        SimulatorConfig(port=0, window_seconds=WINDOW_S, liquidity=Liquidity.MODEL, home=None)
+        SimulatorConfig(liquidity=Liquidity.MODEL, window_seconds=WINDOW_S, resolve_lag_ms=300)
     )
     settings = Settings(
-        _env_file=None,
-        sim_port=simulator.port,
-        sim_window_seconds=WINDOW_S,
+        _env_file=None,  # type: ignore[call-arg]
         floor_home=tmp_path,
-    )
-    async with (
-        Database(clean_postgres_url, max_size=4) as database,
-        Bus(redis_url) as bus,
-        MarketDataWriter(database, tmp_path / "spool", flush_s=0.1) as writer,
-        GammaDiscovery(settings) as discovery,
-    ):
-        selectors = [MarketSelector(asset="BTC", timeframe="15m")] * 2
-        collector = Collector(selectors, PublicFeed(settings), discovery, database, writer, bus)
-        running = asyncio.create_task(collector.run(600))
-        try:
-            yield Stage(simulator, database, bus, collector)
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-            await simulator.close()
+        sim_port=simulator.port,
+    ).model_copy(update={"sim_window_seconds": WINDOW_S})
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(Database(clean_postgres_url))
+        bus = await stack.enter_async_context(Bus(redis_url))
+        discovery = await stack.enter_async_context(GammaDiscovery(settings))
+
+        async def make() -> Collector:
+            writer = MarketDataWriter(database, tmp_path / "spool")
+            await stack.enter_async_context(writer)
+            feed = PublicFeed(settings)
+            return Collector([BTC, ETH], feed, discovery, database, writer, bus)
+
+        yield Bench(database, discovery, make)
+    await simulator.close()
 
 
-async def test_what_the_venue_says_is_kept_published_and_survives_a_cut(stage: Stage) -> None:
-    followed: list[Any] = []
+async def test_books_prices_strikes_and_winners_are_kept(bench: Bench) -> None:
+    collector = await bench.make()
+    halt = asyncio.Event()
+    running = asyncio.create_task(collector.run(600, halt))
 
-    async def follow() -> None:
-        async for event in stage.bus.follow("BTC", "0"):
-            followed.append(event)
+    async def kept() -> bool:
+        row = await bench.database.fetch_one(
+            "SELECT count(winner) AS winners, count(strike) AS strikes FROM markets"
+        )
+        assert row is not None
+        return bool(row["winners"] and row["strikes"])
 
-    listener = asyncio.create_task(follow())
-    await stage.until(lambda: has(stage, "market_data", "kind = 'top'"))
-    await stage.until(lambda: has(stage, "spot_prices", "asset = 'BTC'"))
-    await stage.until(lambda: has(stage, "markets", "strike IS NOT NULL"))
-    assert len(stage.collector.watching) == 2, "the current window and the next, once each"
-
-    async with httpx.AsyncClient(trust_env=False) as client:
-        reply = await client.post(f"{stage.simulator.url}/admin/faults", json={"name": "ws-drop"})
-    assert reply.status_code == 200
-    tops = await stage.count("market_data")
-    spots = await stage.count("spot_prices")
-    await stage.until(lambda: more(stage, "market_data", tops))
-    await stage.until(lambda: more(stage, "spot_prices", spots))
-
-    await stage.until(lambda: has(stage, "markets", "winner IS NOT NULL"))
-    noted = await state.get(stage.database, STATE_KEY)
-    assert noted["written"] > 0
-    assert noted["dropped"] == 0
-    listener.cancel()
-    await asyncio.gather(listener, return_exceptions=True)
-    assert followed, "spot prices reached Redis"
+    await bench.until("a window resolves", kept)
+    assert await bench.rows("market_data") > 5
+    assert await bench.rows("spot_prices") > 5
+    noted = await state.get(bench.database, STATE_KEY)
+    assert noted["watching"] and noted["events"] > 0
+    halt.set()
+    await running
+    # What ended is let go of: two assets, each with the current window and the next one.
+    assert len(collector.watching) <= 6
 
 
-async def has(stage: Stage, table: str, where: str) -> bool:
-    return await stage.count(table, where) > 0
+async def test_of_two_collectors_the_earlier_one_ends(bench: Bench) -> None:
+    halt = asyncio.Event()
+    first = await bench.make()
+    early = asyncio.create_task(first.run(600, halt))
+    await asyncio.sleep(0.5)
+    second = await bench.make()
+    late = asyncio.create_task(second.run(600, halt))
+    async with asyncio.timeout(10):
+        await early
+    assert first.superseded
+    await asyncio.sleep(0.5)
+    assert not late.done()
+    assert not second.superseded
+    halt.set()
+    await late
 
 
-async def more(stage: Stage, table: str, than: int) -> bool:
-    return await stage.count(table) > than
+async def test_a_market_that_contradicts_the_books_holds_up_no_other(bench: Bench) -> None:
+    start_s = bench.discovery.window_start_s("15m", int(time.time()))
+    for at_s in (start_s, start_s + WINDOW_S):
+        found = await bench.discovery.market("BTC", "15m", at_s)
+        assert found is not None
+        moved = replace(found, end_ns=found.end_ns + SECOND_NS)
+        await markets.upsert_market(bench.database, moved)
+    collector = await bench.make()
+    halt = asyncio.Event()
+    running = asyncio.create_task(collector.run(600, halt))
+
+    async def watches_eth() -> bool:
+        return any(slug.startswith("eth") for slug in collector.watching)
+
+    await bench.until("the other asset is watched", watches_eth)
+    assert not running.done()
+    assert (await state.get(bench.database, STATE_KEY)) is not None
+    halt.set()
+    await running
