@@ -239,8 +239,7 @@ class Trader:
     async def stop(self, reason: str) -> None:
         """Stop the windows, cancel every order, checkpoint and disconnect; may be called twice.
 
-        Once begun it goes on to its end, whatever becomes of the caller: a cancelled session
-        must not leave orders behind.
+        Once begun it goes on to its end, whatever becomes of the caller: no order may stay.
         """
         if self._stopper is None:
             self._stopper = asyncio.create_task(self._stop(reason), name=f"{self.agent} stop")
@@ -265,13 +264,10 @@ class Trader:
         """Cancel all orders; while the venue is in trouble the order manager tries again."""
         await self.orders.cancel_all()
         give_up_ns = self._clock.now_ns() + round(STOP_PATIENCE_S * SECOND_NS)
-        while self.orders.open_orders() and self._fatal is None:
-            if self._clock.now_ns() >= give_up_ns:
-                break
+        while self.orders.open_orders() and not self._fatal and self._clock.now_ns() < give_up_ns:
             await self._clock.sleep(0.1)
         if left := self.orders.open_orders():
-            ids = [order.order_id for order in left]
-            log.error("orders_not_confirmed_gone", agent=self.agent, orders=ids)
+            log.error("orders_not_gone", agent=self.agent, orders=[o.order_id for o in left])
 
     # --- standing -------------------------------------------------------------------------------
 
@@ -294,8 +290,11 @@ class Trader:
         return self._counted["decisions"] + sum(window.decisions for window in self._windows)
 
     def unsettled(self) -> tuple[Market, ...]:
-        """Markets the journal brought along with fills or orders and no result yet."""
-        return tuple(m for m in self._brought if m.condition_id not in self._settling)
+        """Markets the journal brought along with fills or open orders and no result yet."""
+        waiting = {fill.condition_id for fill in self.portfolio.fills()}
+        waiting |= {order.request.condition_id for order in self.orders.open_orders()}
+        waiting -= self._settling.keys()
+        return tuple(market for market in self._brought if market.condition_id in waiting)
 
     def checkpoint(self) -> dict[str, Any]:
         """What a successor needs to go on: JSON-serialisable and small."""

@@ -79,3 +79,15 @@ async def test_a_stop_interrupts_the_pause_after_a_failure():
     await world.clock.drain()
     assert again.done()
     await world.close()
+
+
+async def test_a_market_whose_orders_ended_unfilled_needs_no_settling():
+    world = World(Scripted(on_tick=lambda view: [BOTH]))
+    await world.open()
+    await world.close()
+    assert world.store.orders
+    world.boot(Scripted())
+    await world.start()
+    assert [m.slug for m in world.trader._brought] == [world.market.slug]
+    assert world.trader.unsettled() == ()
+    await world.close()

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from models.settings import Settings
-from tasks.alerts import QUEUE_LENGTH, Alerts
+from tasks.alerts import ICONS, QUEUE_LENGTH, Alerts
 
 
 @dataclass
@@ -59,6 +59,18 @@ async def test_each_kind_reaches_slack_at_once(chat: Chat) -> None:
         "momentum started",
         "daily loss reached",
     ]
+
+
+@pytest.mark.parametrize(
+    "kind", ["agent_started", "agent_stopped", "window_settled", "breaker", "error"]
+)
+async def test_each_kind_is_sent_at_once_with_its_icon(chat: Chat, kind: str) -> None:
+    async with Alerts(settings(chat, alert_group_seconds=3600)) as alerts:
+        alerts.post(kind, "news", pnl_e6=1)
+        async with asyncio.timeout(20):
+            while not chat.got:
+                await asyncio.sleep(0.02)
+    assert chat.texts == [f"{ICONS[kind]} [test] news"]
 
 
 async def test_fills_become_one_message_per_agent(chat: Chat) -> None:
