@@ -95,6 +95,9 @@ class BatchWriter:
                 self.lost = error
                 self.refused += len(batch)
                 log.warning("records_refused", writer=self._name, reason=str(error))
+            except Exception as error:  # a defect or a full disk: the next batch must still go
+                self.refused += len(batch)
+                log.error("records_not_written", writer=self._name, reason=repr(error))
 
     async def _run(self) -> None:
         while not self._closing:
