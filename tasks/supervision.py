@@ -39,11 +39,12 @@ def decide(agent: AgentOverview, *, runs_on_their_way: int, max_restarts: int) -
     """
     if not agent.desired or agent.lease_live:
         return Decision(agent.name, Step.NONE)
-    if agent.restarts_last_hour >= max_restarts:
+    crashed = bool(agent.lease_holder) or agent.status is AgentStatus.RUNNING
+    # A session that ended in good order and whose successor is coming is no restart.
+    if agent.restarts_last_hour >= max_restarts and (crashed or not runs_on_their_way):
         return Decision(agent.name, Step.PAUSE, over_budget(agent.name, agent.restarts_last_hour))
     if runs_on_their_way:
         return Decision(agent.name, Step.NONE, "a run is on its way")
-    crashed = bool(agent.lease_holder) or agent.status is AgentStatus.RUNNING
     return Decision(agent.name, Step.START, "its session died" if crashed else "it is not running")
 
 
