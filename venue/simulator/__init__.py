@@ -1,9 +1,9 @@
 """A server that speaks Polymarket's wire, with a matching core and real signatures behind it.
 
 ``python -m venue.simulator`` serves on one port, prefixes in place of the venue's host names:
-``/clob``, ``/gamma``, ``/data``, ``/relayer``, ``/rpc``, and WebSockets at ``/ws/market``,
+``/clob``, ``/gamma``, ``/data``, ``/relayer``, ``/rpc``, ``/rfq``; WebSockets at ``/ws/market``,
 ``/ws/user``, ``/ws/prices`` (RTDS) and ``/ws/live`` (PolyBolt). ``/admin/status``,
-``/admin/ledger/{address}`` and ``/admin/faults`` are its own.
+``/admin/ledger/{address}`` and ``/admin/faults`` are its own (`floor sim`).
 
 Where it must choose, because the venue is real and it is not:
 
@@ -34,7 +34,14 @@ Keys
     An address may have one API key per nonce. Cancel-all, cancel-market-orders and heartbeats act
     on the key's own orders; trades, open orders, balances and events belong to the address. A key
     that ever sent a heartbeat and is silent loses its orders, new ones too, until it speaks again.
+Limits
+    Per signer at once, with headers, on the venue's clock. Per address and endpoint as at the
+    network's edge: a request over its limit waits, and only past 5 s is it refused with 429.
+Money on the wire
+    A trade's top level is its taker's, whoever reads it; a maker is in ``maker_orders``. Rewards,
+    rebates, scoring, notifications and RFQ answer in their shapes that there is nothing.
 Disk
+    One commit serves everybody who acted in the same turn of the event loop.
     Clients' keys, wallets, balances, orders, trades and windows are committed to SQLite before an
     answer or an event leaves. Orders in their taker delay when the process dies are cancelled.
 """

@@ -116,6 +116,8 @@ class Clerk:
         self._save(record, now_ns)
 
     def _tell_order(self, record: OrderRecord, kind: str, now_ns: int) -> None:
+        if not self._users.listens(record.owner):
+            return
         message = wire.order_event(record, kind, now_ns)
         if record.status == CancelReason.FOK_KILLED.value:
             # The venue leaves these two empty when it kills an order that never rested.

@@ -6,6 +6,8 @@ before it answers. The write-ahead log survives the death of the process at any 
 
 import sqlite3
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +125,8 @@ class Journal:
         pending, self._pending = self._pending, []
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            for statement, values in pending:
-                self._db.execute(statement, values)
+            for statement, rows in groupby(pending, key=itemgetter(0)):
+                self._db.executemany(statement, [values for _, values in rows])
         except BaseException:
             self._db.execute("ROLLBACK")
             raise

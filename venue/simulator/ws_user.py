@@ -26,6 +26,10 @@ class UserChannel:
         self._keyring = keyring
         self._by_owner: dict[str, set[UserSubscriber]] = defaultdict(set)
 
+    def listens(self, owner: str) -> bool:
+        """Whether anybody is connected with a key of this address."""
+        return owner in self._by_owner
+
     def publish(self, owner: str, condition_id: str, message: Any) -> None:
         targets = self._by_owner.get(owner)
         if not targets:
@@ -40,9 +44,10 @@ class UserChannel:
         try:
             await serve(self.hub, client, lambda data: self._frame(client, data))
         finally:
-            self._by_owner[client.owner].discard(client)
-            if not self._by_owner[client.owner]:
-                del self._by_owner[client.owner]
+            listening = self._by_owner.get(client.owner, set())
+            listening.discard(client)
+            if not listening:
+                self._by_owner.pop(client.owner, None)
         return client.socket
 
     def _frame(self, client: UserSubscriber, data: str) -> bool:
