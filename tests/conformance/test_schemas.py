@@ -66,6 +66,8 @@ def compare(ours: dict, sample: dict, name: str) -> None:
     extra = set(ours) - set(sample) - EXTRA.get(name, set()) - IMAGES
     assert not missing, f"{name}: keys of the sample that we lack: {sorted(missing)}"
     assert not extra, f"{name}: keys that only we send: {sorted(extra)}"
+    stale = (MISSING.get(name, set()) & set(ours)) | (EXTRA.get(name, set()) & set(sample))
+    assert not stale, f"{name}: listed as different, but both have them: {sorted(stale)}"
     for key in set(ours) & set(sample):
         if ours[key] is None or sample[key] is None:
             continue
