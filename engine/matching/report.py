@@ -92,6 +92,8 @@ class Reporter:
         while len(makers) < legs:
             row = next(walk)
             if row[0] == at.LEG:
+                # An imposed book may cross from either side; the taker stands across the maker.
+                taker_kind = 2 * (1 - (row[4] >> 1)) + (taker_kind & 1)
                 makers.append(self._maker(state, row, up_price, taker_kind))
             else:
                 self._cancel(state, row, CancelReason.SELF_TRADE, events)

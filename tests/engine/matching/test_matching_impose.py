@@ -16,7 +16,7 @@ from matching_kit import (
 )
 
 from engine.matching.audit import imbalances
-from engine.matching.types import Role
+from engine.matching.types import MatchKind, Role
 from models.markets import FeeSchedule
 from models.units import SHARE, USD
 
@@ -83,6 +83,16 @@ def test_target_that_crosses_a_client_trades_at_the_clients_price() -> None:
     assert trade.makers[0].order_id == "d"
     assert exchange.book("m", UP) == ([(5_600, 20 * SHARE)], [(5_700, 5 * SHARE)])
     assert exchange.balance("ann").cash_e6 == 1_000 * USD - 4_500_000
+
+
+def test_taker_of_an_imposed_crossing_stands_across_the_maker() -> None:
+    exchange = make_exchange(FREE)
+    exchange.submit(make_order("b", "ann", UP, BUY, 5_500, 10), NOW)
+    (sold,) = trades(exchange.impose("m", "lp", [], [(5_400, 10 * SHARE)], NOW))
+    assert (sold.taker.outcome, sold.taker.side, sold.makers[0].side) == (UP, SELL, BUY)
+    exchange.submit(make_order("d", "ann", DOWN, BUY, 4_500, 10), NOW)
+    (bought,) = trades(exchange.impose("m", "lp", [(5_600, 10 * SHARE)], [], NOW))
+    assert (bought.taker.outcome, bought.taker.side, bought.kind) == (UP, BUY, MatchKind.MINT)
 
 
 def test_clients_order_at_a_target_level_stays_beside_it() -> None:
