@@ -21,18 +21,21 @@ def run(kind: StateType, age_s: float, due_in_s: float | None = None) -> FlowRun
 
 
 @pytest.mark.parametrize(
-    ("one", "coming"),
+    ("kind", "age_s", "due_in_s", "coming"),
     [
-        (run(StateType.SCHEDULED, 1, 0), True),
-        (run(StateType.SCHEDULED, 1, 3600), False),
+        (StateType.SCHEDULED, 1, 0, True),
+        (StateType.SCHEDULED, 1, 3600, False),
         # The worker is away: it is late, and starts when the worker is back.
-        (run(StateType.SCHEDULED, 600, -600), True),
-        (run(StateType.PENDING, 5), True),
-        (run(StateType.PENDING, 300), False),
-        (run(StateType.RUNNING, 5), True),
-        (run(StateType.RUNNING, 300), False),
+        (StateType.SCHEDULED, 600, -600, True),
+        (StateType.PENDING, 5, None, True),
+        (StateType.PENDING, 300, None, False),
+        (StateType.RUNNING, 5, None, True),
+        (StateType.RUNNING, 300, None, False),
     ],
 )
-def test_runs_on_their_way(one: FlowRun, coming: bool) -> None:
+def test_runs_on_their_way(
+    kind: StateType, age_s: float, due_in_s: float | None, coming: bool
+) -> None:
+    one = run(kind, age_s, due_in_s)
     assert bool(on_their_way([one], "")) is coming
     assert on_their_way([one], str(one.id)) == []
