@@ -79,15 +79,13 @@ class Fill:
 class Resting:
     """An order of ours that rests: how much is left and where it stands."""
 
-    __slots__ = ("left_e6", "number", "order", "over", "position")
+    __slots__ = ("left_e6", "number", "order", "position")
 
     def __init__(self, order: OurOrder, left_e6: int, position: QueuePosition, number: int) -> None:
         self.order = order
         self.left_e6 = left_e6
         self.position = position
         self.number = number
-        self.over = False
-        """The order that was really sent has ended; its owner does not know of this one."""
 
     @property
     def rank(self) -> tuple[int, int]:

@@ -36,12 +36,14 @@ FREE = FeeSchedule()
 class _Room:
     """One market: what the tape shows, and our resting orders by id."""
 
-    __slots__ = ("depth", "market", "resting")
+    __slots__ = ("depth", "market", "over", "resting")
 
     def __init__(self, market: Market, view: int | None) -> None:
         self.market = market
         self.depth = Depth(view)
         self.resting: dict[str, Resting] = {}
+        self.over: set[str] = set()
+        """Ids of orders that really ended; the owner does not know of what still rests here."""
 
 
 class Shadow:
@@ -121,7 +123,7 @@ class Shadow:
         """
         room = self._rooms.get(condition_id)
         if room is not None and order_id in room.resting:
-            room.resting[order_id].over = True
+            room.over.add(order_id)
 
     def ahead(self, condition_id: str) -> dict[str, int | None]:
         """Shares ahead of each resting order, by id; None while nobody can tell."""
@@ -311,15 +313,14 @@ class Shadow:
     @staticmethod
     def _clear_over(room: _Room, acted: OurOrder) -> None:
         """The owner acts on a side: what it thinks ended there ends here too."""
-        gone = [
-            name
-            for name, resting in room.resting.items()
-            if resting.over
-            and resting.order.account == acted.account
-            and resting.order.bid == acted.bid
-        ]
-        for name in gone:
-            del room.resting[name]
+        for name in list(room.over):
+            resting = room.resting.get(name)
+            ours = resting is None or (
+                resting.order.account == acted.account and resting.order.bid == acted.bid
+            )
+            if ours:
+                room.over.discard(name)
+                room.resting.pop(name, None)
 
 
 def _plan(order: OurOrder, reach: Sequence[Level]) -> tuple[list[Level], bool]:
