@@ -112,6 +112,8 @@ def child_environment(
     rest = [part for part in kept.get("PATH", os.defpath).split(os.pathsep) if part != binaries]
     kept["PATH"] = os.pathsep.join([binaries, *rest])
     kept["PYTHONUNBUFFERED"] = "1"
+    # Prefect's worker keeps a folder of a fixed name there, which another user's floor may own.
+    kept["TMPDIR"] = str(settings.floor_home / "tmp")
     for name in ours:
         value = getattr(settings, name.lower())
         if value is not None and not is_secret(name):

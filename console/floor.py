@@ -2,6 +2,7 @@
 
 import fcntl
 import secrets
+import shutil
 import signal
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -158,7 +159,8 @@ def _check_agent_files() -> None:
 
 def _spawn(settings: Settings, programs: list[Program], foreground: bool) -> FloorRecord:
     home = settings.floor_home
-    for folder in (home / "logs", run_folder(home), home / "prefect"):
+    shutil.rmtree(home / "tmp", ignore_errors=True)
+    for folder in (home / "logs", run_folder(home), home / "prefect", home / "tmp"):
         folder.mkdir(mode=0o700, exist_ok=True)
     instance = secrets.token_hex(8)
     configuration = home / "supervisord.conf"

@@ -119,7 +119,10 @@ def test_settings_are_pinned_and_secrets_are_not(tmp_path: Path) -> None:
 
 
 def test_python_is_the_projects_own(settings: Settings) -> None:
-    environment = child_environment(settings, {"PATH": "/usr/bin"})
+    environment = child_environment(settings, {"PATH": "/usr/bin", "TMPDIR": "/tmp"})
+    assert environment["TMPDIR"] == str(settings.floor_home / "tmp"), (
+        "one user's floor is not another's"
+    )
     first, *rest = environment["PATH"].split(os.pathsep)
     assert (Path(first) / "python").exists()
     assert Path(first) == Path(sys.executable).parent
