@@ -45,6 +45,8 @@ class Doubts:
     ----------
     settle_s
         How long an order nobody can find may still turn up.
+    gone_s
+        How long one the venue had confirmed may be missing before it counts as ended.
     first_s, most_s
         Back-off between questions about the same order.
     """
@@ -55,6 +57,7 @@ class Doubts:
         venue: Venue,
         clock: Clock,
         settle_s: float,
+        gone_s: float,
         first_s: float,
         most_s: float,
     ) -> None:
@@ -62,6 +65,7 @@ class Doubts:
         self._venue = venue
         self._clock = clock
         self._settle_ns = int(settle_s * SECOND_NS)
+        self._gone_ns = int(min(gone_s, settle_s) * SECOND_NS)
         self._first_s = first_s
         self._most_s = most_s
         self._cases: dict[str, _Case] = {}
@@ -217,13 +221,10 @@ class Doubts:
         case = self._cases.setdefault(order_id, _Case(now, self._first_s))
         if case.gone_ns is None:
             case.gone_ns = now if life.arrived else min(now, life.order.updated_ns)
-        if now - case.gone_ns >= self._settle_ns:
+        if now - case.gone_ns >= (self._gone_ns if life.arrived else self._settle_ns):
             await self._give_up(order_id, life, now)
 
     async def _give_up(self, order_id: str, life: OrderLife, now_ns: int) -> None:
-        if life.arrived:
-            self._books.tell(order_id, GivenUp(_gone_as(life, now_ns), "gone at the venue"))
-            return
         # A cancel makes sure: should it be there and only not shown, it ends now.
         try:
             report = await self._venue.cancel([order_id])
@@ -232,7 +233,11 @@ class Doubts:
             return
         if order_id in report.cancelled:
             self._books.tell(order_id, Reported(OrderState.CANCELLED))
-        elif not self._ended(order_id) and not self._arrived(order_id):
+        elif self._ended(order_id):
+            return
+        elif life.arrived:
+            self._books.tell(order_id, GivenUp(_gone_as(life, now_ns), "gone at the venue"))
+        elif not self._arrived(order_id):
             self._books.tell(order_id, GivenUp(OrderState.REJECTED, "never arrived at the venue"))
 
     # --- when ---------------------------------------------------------------------------------

@@ -49,6 +49,9 @@ class OrderSettings:
 
     settle_s: float = 30.0
     """How long an order nobody can find may still turn up before it is declared dead."""
+    gone_s: float = 3.0
+    """How long an order the venue had confirmed may be missing, without a trade, before it counts
+    as ended there. A fill that shows later still counts."""
     ask_first_s: float = 0.25
     ask_most_s: float = 5.0
     """Back-off between questions about an order in doubt."""
@@ -97,7 +100,13 @@ class OrderManager:
         self._settings = settings
         self._books = OrderBooks(agent, portfolio, journal, clock, on_fill, on_done)
         self._doubts = Doubts(
-            self._books, venue, clock, settings.settle_s, settings.ask_first_s, settings.ask_most_s
+            self._books,
+            venue,
+            clock,
+            settings.settle_s,
+            settings.gone_s,
+            settings.ask_first_s,
+            settings.ask_most_s,
         )
         self._pulse = Pulse(venue, clock, settings.heartbeat_s)
         self._news: deque[OrderUpdate | TradeUpdate] = deque()

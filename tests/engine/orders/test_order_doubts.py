@@ -137,7 +137,7 @@ async def test_interrupted_placing_is_asked_about(floor: Floor) -> None:
     floor.assert_agreed()
 
 
-async def test_order_that_vanished_unexplained_is_cancelled_after_the_settle_time(
+async def test_confirmed_order_that_vanished_unexplained_is_soon_taken_for_cancelled(
     floor: Floor,
 ) -> None:
     order = await place(floor)
@@ -146,10 +146,23 @@ async def test_order_that_vanished_unexplained_is_cancelled_after_the_settle_tim
     report = await floor.orders.reconcile()
     assert report.orders_mended == (order.order_id,)
     assert now(floor, order).state is S.UNKNOWN
-    await floor.settle(28, step=1)
+    await floor.settle(2, step=1)
     assert now(floor, order).state is S.UNKNOWN
+    await floor.settle(4, step=1)
+    assert now(floor, order).state is S.CANCELLED
+    floor.assert_agreed()
+
+
+async def test_confirmed_order_not_shown_for_long_is_cancelled_rather_than_forgotten(
+    floor: Floor,
+) -> None:
+    order = await place(floor)
+    floor.venue.blind.add(order.order_id)
+    await floor.orders.reconcile()
     await floor.settle(10, step=1)
     assert now(floor, order).state is S.CANCELLED
+    floor.venue.blind.clear()
+    assert await floor.venue.order(order.order_id) is None, "it is not left alive unseen"
     floor.assert_agreed()
 
 
@@ -171,12 +184,12 @@ async def test_settle_time_begins_anew_when_the_order_was_seen_again(floor: Floo
     floor.venue.news.clear()
     floor.venue.blind.add(order.order_id)
     await floor.orders.reconcile()
-    await floor.settle(25, step=1)
+    await floor.settle(2, step=1)
     floor.venue.blind.clear()
     await floor.settle(10, step=1)
     assert now(floor, order).state is S.LIVE
     floor.venue.blind.add(order.order_id)
-    await floor.settle(15, step=1)
+    await floor.settle(2, step=1)
     assert now(floor, order).state is S.UNKNOWN
     floor.venue.blind.clear()
     floor.venue.hidden.clear()
