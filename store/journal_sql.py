@@ -46,6 +46,14 @@ ORDER_SIGNED = f"""
         )
         ON CONFLICT (order_id) DO NOTHING
         RETURNING 1
+    ), steps AS (
+        INSERT INTO order_transitions (order_id, state, filled, note, lease_token, at)
+        SELECT %(order_id)s, step.state, 0, '', %(lease_token)s, step.at
+        FROM made CROSS JOIN (VALUES
+            (1, '{OrderState.INTENDED}', %(created_at)s::timestamptz),
+            (2, %(state)s, %(updated_at)s::timestamptz)
+        ) AS step (n, state, at)
+        ORDER BY step.n
     )
     SELECT EXISTS (SELECT 1 FROM lease) AS held, EXISTS (SELECT 1 FROM made) AS made,
         EXISTS (
@@ -54,6 +62,7 @@ ORDER_SIGNED = f"""
         ) AS known
 """  # noqa: S608
 
+# A step is written down unless it is the one written last, so that the write can be repeated.
 ORDER_CHANGED = f"""
     WITH lease AS ({_LEASE} FOR SHARE),
     done AS (
@@ -61,6 +70,14 @@ ORDER_CHANGED = f"""
             state = %(state)s, filled = %(filled)s, note = %(note)s, updated_at = %(updated_at)s
         FROM lease WHERE order_id = %(order_id)s AND agent = %(agent)s
         RETURNING 1
+    ), steps AS (
+        INSERT INTO order_transitions (order_id, state, filled, note, lease_token, at)
+        SELECT %(order_id)s, %(state)s, %(filled)s, %(note)s, %(lease_token)s, %(updated_at)s
+        FROM done
+        WHERE (%(state)s, %(filled)s::numeric, %(note)s) IS DISTINCT FROM (
+            SELECT (state, filled, note) FROM order_transitions
+            WHERE order_id = %(order_id)s ORDER BY id DESC LIMIT 1
+        )
     )
     SELECT EXISTS (SELECT 1 FROM lease) AS held, EXISTS (SELECT 1 FROM done) AS made
 """  # noqa: S608

@@ -6,7 +6,7 @@ from models.tables.columns import Table
 from models.tables.conditional import ConditionalOrderRow
 from models.tables.market_data import MarketDataRow, SpotPriceRow
 from models.tables.markets import MarketRow
-from models.tables.orders import FillRow, OrderRow
+from models.tables.orders import FillRow, OrderRow, OrderTransitionRow
 from models.tables.performance import PerformanceMetricRow
 from models.tables.positions import PortfolioSnapshotRow, PositionRow, TradeRow
 from models.tables.signals import SignalRow
@@ -25,6 +25,7 @@ __all__ = [
     "MarketDataRow",
     "MarketRow",
     "OrderRow",
+    "OrderTransitionRow",
     "PerformanceMetricRow",
     "PortfolioSnapshotRow",
     "PositionRow",

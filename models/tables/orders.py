@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     ForeignKey,
     ForeignKeyConstraint,
+    Identity,
     Index,
     Text,
     UniqueConstraint,
@@ -78,6 +79,26 @@ class OrderRow(Table, table=True):
     """Of the session that signed it."""
     created_ns: int = column("created_at", TimeNs)
     updated_ns: int = column("updated_at", TimeNs)
+
+
+class OrderTransitionRow(Table, table=True):
+    """One step of an order's life as a session of its agent wrote it; never changed."""
+
+    __tablename__ = "order_transitions"
+    __table_args__ = (
+        Index(None, "order_id", "id"),
+        one_of("state", OrderState),
+        check("filled", "filled >= 0"),
+    )
+
+    id: int | None = column("id", BigInteger, Identity(always=True), primary_key=True, default=None)
+    order_id: str = column("order_id", Text, ForeignKey("orders.order_id"))
+    state: OrderState = column("state", Word(OrderState))
+    filled_e6: int = column("filled", SizeE6)
+    note: str = column("note", Text)
+    lease_token: int = column("lease_token", BigInteger)
+    """Of the session that saw the step."""
+    at_ns: int = column("at", TimeNs)
 
 
 class FillRow(Table, table=True):

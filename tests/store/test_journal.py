@@ -13,6 +13,7 @@ from models.errors import BadValue, LeaseLost
 from models.journal import WindowResult
 from models.markets import Outcome, Side
 from models.orders import OrderState, TimeInForce, TradeStatus
+from models.tables.columns import to_ns
 from models.units import SECOND_NS
 from store import leases, markets, portfolio
 from store.database import Database
@@ -110,6 +111,32 @@ async def test_changes_of_an_order_are_kept(journal: PostgresJournal, make: Any)
     await journal.order_changed(ended)
     state = await journal.load()
     assert state.orders == ()
+
+
+async def test_every_step_of_an_orders_life_is_written_down_once(
+    journal: PostgresJournal, db: Database, make: Any
+) -> None:
+    signed = replace(make.order(), updated_ns=make.order().created_ns + 2_000)
+    await journal.order_signed(signed, make.market())
+    await journal.order_signed(signed, make.market())
+    sent = signed.to(OrderState.SENT, updated_ns=signed.updated_ns + 1_000)
+    lost = sent.to(OrderState.UNKNOWN, note="timed out")
+    live = lost.to(OrderState.LIVE)
+    partial = live.to(OrderState.PARTIAL, filled_e6=1_000_000)
+    more = live.to(OrderState.PARTIAL, filled_e6=3_000_000)
+    done = live.to(OrderState.CANCELLED, filled_e6=3_000_000)
+    for order in (sent, sent, lost, live, lost, live, partial, more, done, done):
+        await journal.order_changed(order)
+    rows = await db.fetch(
+        "SELECT state, filled, note, lease_token, at FROM order_transitions ORDER BY id"
+    )
+    assert [(row["state"], int(row["filled"] * 1_000_000)) for row in rows] == [
+        ("intended", 0), ("signed", 0), ("sent", 0), ("unknown", 0), ("live", 0), ("unknown", 0),
+        ("live", 0), ("partial", 1_000_000), ("partial", 3_000_000), ("cancelled", 3_000_000),
+    ]  # fmt: skip
+    assert {row["lease_token"] for row in rows} == {1}
+    assert [to_ns(row["at"]) - signed.created_ns for row in rows[:3]] == [0, 2_000, 3_000]
+    assert rows[3]["note"] == "timed out"
 
 
 async def test_an_ended_order_is_remembered_while_its_market_may_still_report_fills(
