@@ -11,76 +11,58 @@ that `snapshot` and `restore` carry over a restart.
 
         def on_tick(self, view):
             if view.spot_return(300) * 1e4 > self.params.rise_bps:
-                yield Place(Outcome.UP, Side.BUY, budget_e6=20 * USD, reason="spot rose")
+                yield Buy(Outcome.UP, budget_e6=20 * USD, reason="spot rose")
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 from models.events import MarketResolved, TradePrint
-from models.markets import Market, Outcome, Side
-from models.orders import Fill, Order, TimeInForce
+from models.markets import Market, Outcome
+from models.orders import Fill, Order
+from strategies.intents import (
+    INTENTS,
+    Algo,
+    AtEnd,
+    Buy,
+    Cancel,
+    Execute,
+    Intent,
+    Intents,
+    Place,
+    Protect,
+    Quote,
+    Sell,
+    Target,
+)
+
+__all__ = [
+    "INTENTS",
+    "Algo",
+    "AtEnd",
+    "BookView",
+    "Buy",
+    "Cancel",
+    "Execute",
+    "Intent",
+    "Intents",
+    "Place",
+    "Protect",
+    "Quote",
+    "Sell",
+    "Strategy",
+    "StrategyParams",
+    "Target",
+    "View",
+]
 
 
 class StrategyParams(BaseModel):
     """Base of every strategy's parameters. Bounds on fields are what a tuner may search."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-# --- intents ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Send one order.
-
-    Give `size_e6` shares or a `budget_e6` in pUSD (the engine turns it into whole hundredths of
-    a share at the limit price). Without `price_e4` the order crosses: it takes the best opposite
-    price, up to `slippage_ticks` worse.
-    """
-
-    outcome: Outcome
-    side: Side
-    price_e4: int | None = None
-    size_e6: int | None = None
-    budget_e6: int | None = None
-    tif: TimeInForce = TimeInForce.FAK
-    post_only: bool = False
-    slippage_ticks: int = 1
-    reason: str = ""
-    confidence: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """Keep a two-sided quote in Up-price space; None leaves that side empty.
-
-    An ask is a SELL of Up as far as we hold it and a BUY of Down at ``1 - ask`` beyond; a bid is
-    a SELL of Down at ``1 - bid`` as far as we hold it and a BUY of Up beyond. The engine keeps
-    resting orders that still fit and replaces the rest; every order is post-only.
-    """
-
-    bid_e4: int | None
-    bid_size_e6: int
-    ask_e4: int | None
-    ask_size_e6: int
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """Cancel one order of this market, or all of them when `order_id` is None."""
-
-    order_id: str | None = None
-    reason: str = ""
-
-
-Intent = Place | Quote | Cancel
-Intents = Iterable[Intent] | None
 
 
 # --- view -------------------------------------------------------------------------------------
@@ -164,7 +146,8 @@ class View(Protocol):
 
 
 class Strategy:
-    """Base class. Override the hooks you need; each may return or yield intents.
+    """Base class. Override the hooks you need; each may return or yield intents
+    (`strategies/intents.py`).
 
     One instance serves all windows of an agent; `view` says which market is meant.
     ``cadence_ms`` is the least time between two `on_tick` calls of a market; 0 means every event.
