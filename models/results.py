@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.errors import BadValue
 from models.markets import Market
 from models.tape import Report
 
@@ -14,6 +15,7 @@ Columns = Mapping[str, npt.NDArray[Any]]
 
 TABLES: Mapping[str, Mapping[str, npt.DTypeLike]] = {
     # Sampled, and at every fill and settlement. exposure: what open positions and orders cost.
+    # An agent's equity is its own capital and results, so that agents add up to the account.
     "equity": {
         "time_ns": np.int64, "agent": np.uint16,
         "cash_e6": np.int64, "equity_e6": np.int64, "exposure_e6": np.int64,
@@ -49,6 +51,15 @@ TABLES: Mapping[str, Mapping[str, npt.DTypeLike]] = {
 }  # fmt: skip
 """Tables of a run and their columns. Sides: 0 BUY, 1 SELL; outcomes: 0 Up, 1 Down."""
 
+OPTIONAL: Mapping[str, Mapping[str, npt.DTypeLike]] = {
+    # Up's mid when the probability was stated, -1 where there was none: what to be better than.
+    "forecasts": {"mid_e4": np.int32},
+}
+"""Columns that a table may have besides."""
+
+UP_WON, DOWN_WON, UNRESOLVED = 0, 1, 2
+"""Values of `winner`."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
@@ -68,3 +79,44 @@ class RunResult:
     data: tuple[Report, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
     """Agent's name to the traceback that ended its run."""
+    winners: tuple[int, ...] = ()
+    """Who won each of `markets`: 0 Up, 1 Down, 2 unresolved. Empty: as far as `windows` says."""
+
+    def __post_init__(self) -> None:
+        if len(self.agents) != len(self.capital_e6):
+            raise BadValue(f"run: {len(self.agents)} agents, {len(self.capital_e6)} capitals")
+        if any(capital <= 0 for capital in self.capital_e6):
+            raise BadValue(f"run: capital_e6={self.capital_e6}; each must be above zero")
+        if self.winners and len(self.winners) != len(self.markets):
+            raise BadValue(f"run: {len(self.winners)} winners for {len(self.markets)} markets")
+        for name in TABLES:
+            if name not in self.tables:
+                raise BadValue(f"run: table {name} is missing; give all of {', '.join(TABLES)}")
+            check_table(name, self.tables[name])
+            self._check_indices(name, "agent", len(self.agents))
+            self._check_indices(name, "market", len(self.markets))
+
+    def _check_indices(self, table: str, column: str, count: int) -> None:
+        values = self.tables[table].get(column)
+        if values is not None and len(values) and int(values.max()) >= count:
+            raise BadValue(f"run: table {table} names {column} {values.max()} of {count}")
+
+    def resolved(self) -> npt.NDArray[np.uint8]:
+        """Winner by market: `UP_WON`, `DOWN_WON` or `UNRESOLVED`."""
+        if self.winners:
+            return np.array(self.winners, dtype=np.uint8)
+        known = np.full(len(self.markets), UNRESOLVED, dtype=np.uint8)
+        windows = self.tables["windows"]
+        told = windows["winner"] != UNRESOLVED
+        known[windows["market"][told]] = windows["winner"][told]
+        return known
+
+
+def check_table(name: str, columns: Columns) -> None:
+    """Raise `BadValue` unless every column of the table is there, and all are equally long."""
+    missing = [column for column in TABLES[name] if column not in columns]
+    if missing:
+        raise BadValue(f"run: table {name} lacks the column {missing[0]}")
+    lengths = {column: len(values) for column, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise BadValue(f"run: columns of table {name} differ in length: {lengths}")

@@ -43,6 +43,11 @@ def checked(values: npt.ArrayLike, name: str = "returns") -> Floats:
     return array
 
 
+def defined(value: float) -> float | None:
+    """Return `value`, None where it is not finite: for JSON, which knows neither NaN nor infinity."""
+    return value if isfinite(value) else None
+
+
 def _yearly(periods_per_year: float) -> float:
     if not periods_per_year > 0 or not isfinite(periods_per_year):
         raise BadValue(f"periods_per_year={periods_per_year!r} must be finite and above zero")
@@ -117,7 +122,10 @@ def _wealth(array: Floats) -> Floats:
 
 
 def max_drawdown(returns: npt.ArrayLike) -> float:
-    """Deepest fall of the compounded wealth below its highest so far (at first 1), at most 0."""
+    """Deepest fall of the compounded wealth below its highest so far (at first 1), at most 0.
+
+    The sign is empyrical's; `drawdown`, which also says when, has a depth of at least 0.
+    """
     wealth = _wealth(checked(returns))
     peak = np.maximum.accumulate(wealth)
     if peak[0] < 1.0:
@@ -225,7 +233,7 @@ class Drawdown:
     """The deepest fall of a curve below its highest so far; positions are indices into it."""
 
     depth: float
-    """Fraction of the peak, at most 0."""
+    """Fraction of the peak that was lost, at least 0; above 1 when the curve fell below zero."""
     peak: int
     trough: int
     recovered: int | None
@@ -242,9 +250,9 @@ def drawdown(equity: npt.ArrayLike) -> Drawdown:
     if not curve[0] > 0:
         raise BadValue(f"equity[0] is {curve[0]}; it must be above zero")
     peaks = np.maximum.accumulate(curve)
-    depths = curve / peaks - 1.0
-    trough = int(depths.argmin())
-    if not depths[trough] < 0:
+    depths = 1.0 - curve / peaks
+    trough = int(depths.argmax())
+    if not depths[trough] > 0:
         return Drawdown(0.0, 0, 0, 0)
     peak = int(np.searchsorted(peaks, peaks[trough]))
     above = np.flatnonzero(curve[trough:] >= peaks[trough])

@@ -1,0 +1,1 @@
+"""What a run comes to: a `RunResult` in, a `Summary` out. Pure."""
