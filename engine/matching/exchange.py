@@ -58,6 +58,45 @@ class Exchange(Trading):
             raise
         return events
 
+    def restore_order(
+        self,
+        order: CoreOrder,
+        filled_e6: int,
+        cash_e6: int,
+        now_ns: int,
+        *,
+        fee_e6: int = 0,
+        due_ns: int | None = None,
+    ) -> list[CoreEvent]:
+        """Put an open order of an earlier life back; there is no `Placed` for it.
+
+        It was checked when it was first entered, so minimum size, decimals and taker delay do
+        not apply to what is left of it. What rests goes to the back of its level: restore orders
+        in the sequence in which they were entered. What crosses somebody's order trades.
+
+        Parameters
+        ----------
+        filled_e6, cash_e6, fee_e6
+            Shares it had filled, and its cash and fees for them.
+        due_ns
+            When its taker delay ends; None for an order that rested. Until then it cannot be
+            cancelled and its cash or shares are set aside; then it meets the book, with the
+            balance checked anew. Restore it before the first `advance` beyond that time.
+
+        Raises
+        ------
+        BadValue
+            The order is known already, filled whole or never rests; the market is not open; or
+            the account does not cover it. Nothing changed.
+        """
+        events: list[CoreEvent] = []
+        state, entry = self._known_again(order, filled_e6, cash_e6, fee_e6)
+        if due_ns is None:
+            self._rest_again(state, entry, now_ns, events)
+        else:
+            self._delay_again(state, entry, due_ns)
+        return events
+
     def cancel(self, order_id: str, now_ns: int) -> list[CoreEvent]:
         """Cancel a resting order.
 

@@ -3,6 +3,7 @@
 import heapq
 
 import numpy as np
+from msgspec import structs
 
 from engine.matching import refusals
 from engine.matching.kernels import layout as at
@@ -21,7 +22,7 @@ from engine.matching.types import (
     Released,
 )
 from models.errors import BadValue
-from models.markets import Outcome, Side
+from models.markets import Outcome, Side, taker_fee_e6
 from models.orders import OrderState, TimeInForce
 from models.units import PRICE_ONE, SECOND_NS
 
@@ -131,6 +132,66 @@ class Trading(Ledger):
             self._end(entry, CancelReason.FAK_REST, events)
         else:
             self._end(entry, CancelReason.SELF_TRADE, events)
+
+    # --- coming back --------------------------------------------------------------------------
+
+    def _known_again(
+        self, order: CoreOrder, filled_e6: int, cash_e6: int, fee_e6: int
+    ) -> tuple[MarketState, Entry]:
+        """Note an order of an earlier life. Raises `BadValue` for one that cannot be open."""
+        state, account = self._state(order.condition_id), self._account(order.account)
+        kinds = state.kinds.get(order.token_id)
+        if kinds is None or state.winner is not None or not 0 <= filled_e6 < order.size_e6:
+            raise BadValue(
+                f"order {order.order_id}: {filled_e6} of {order.size_e6} e6 filled; it can't be "
+                f"open in {state.market.slug} any more"
+            )
+        if order.order_id in self._entries:
+            raise BadValue(f"order {order.order_id} is on the exchange already; restore it once")
+        entry = Entry(order, account, kinds[0 if order.side is _BUY else 1])
+        entry.filled_e6, entry.cash_e6, entry.fee_e6 = filled_e6, cash_e6, fee_e6
+        return state, entry
+
+    def _rest_again(
+        self, state: MarketState, entry: Entry, now_ns: int, events: list[CoreEvent]
+    ) -> None:
+        """Let what is left of an order rest again; `RELEASED` passes the checks of new orders."""
+        order = entry.order
+        if order.tif.immediate:
+            raise BadValue(f"order {order.order_id}: {order.tif.value} orders never rest")
+        rest = structs.replace(order, size_e6=order.size_e6 - entry.filled_e6)
+        n = self._enter(state, entry.account, entry.kind, rest, at.RELEASED)
+        if n < 0:
+            raise BadValue(f"order {order.order_id} is not covered by {order.account!r} any more")
+        rows: list[Row] = self._out[:n].tolist()
+        self._entries[order.order_id] = entry
+        self._open[entry.account][order.order_id] = entry
+        self._finish(state, entry, rows, now_ns, events)
+
+    def _delay_again(self, state: MarketState, entry: Entry, due_ns: int) -> None:
+        """Set aside what a delayed order may cost at its limit, and wait for `due_ns`."""
+        order, account = entry.order, entry.account
+        if order.side is _BUY:
+            free = self.balance(order.account).free_e6
+            need = order.maker_amount_e6
+            covered = need <= free
+            fee = taker_fee_e6(order.price_e4, order.size_e6, state.market.fee)
+            entry.held_e6 = min(free, need + fee)
+        else:
+            held, locked = self.shares(order.account, order.token_id)
+            covered = order.size_e6 <= held - locked
+        unlimited = bool(self._accounts[account, at.UNLIMITED])
+        if not covered and not unlimited:
+            raise BadValue(f"order {order.order_id} is not covered by {order.account!r} any more")
+        entry.held_e6 = 0 if unlimited else entry.held_e6
+        entry.state = OrderState.DELAYED
+        self._entries[order.order_id] = state.delayed[order.order_id] = entry
+        self._open[account][order.order_id] = entry
+        state.call(
+            kernels.release, self._accounts, self._out,
+            account, entry.kind, -order.size_e6, -entry.held_e6,
+        )  # fmt: skip
+        self._remind(due_ns, order.order_id)
 
     # --- leaving ------------------------------------------------------------------------------
 
