@@ -1,0 +1,165 @@
+"""What a backtest is asked to do: agents, how fills and delays are modelled, seed, time range."""
+
+import random
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from engine.fills.latency import ConstantDelay, Delay, SampledDelay
+from models.agents import AgentSpec
+from models.errors import ConfigError
+from models.fills import FillModel
+from models.units import MILLISECOND_NS
+from risk.limits import Limits
+from strategies import library
+from strategies.base import Strategy
+
+_UNITS_NS = {"ns": 1, "us": 1_000, "ms": MILLISECOND_NS, "s": 1_000 * MILLISECOND_NS}
+
+
+@dataclass(frozen=True, slots=True)
+class Travel:
+    """How long one direction's messages take: a median and, unless zero, a spread.
+
+    Parameters
+    ----------
+    median_ns
+        Median travel time.
+    sigma
+        Standard deviation of its logarithm (`engine.fills.latency.SampledDelay`); 0: constant.
+    """
+
+    median_ns: int = 0
+    sigma: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.median_ns < 0 or not 0 <= self.sigma <= 5:
+            raise ConfigError(
+                f"latency: median_ns {self.median_ns} must not be negative and sigma "
+                f"{self.sigma} lie in 0..5"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``0``, ``constant:50ms`` or ``sampled:40ms:0.5``. Raises `ConfigError`."""
+        kind, *rest = text.strip().split(":")
+        try:
+            if kind == "0" and not rest:
+                return cls()
+            if kind == "constant" and len(rest) == 1:
+                return cls(_time_ns(rest[0]))
+            if kind == "sampled" and len(rest) == 2:
+                return cls(_time_ns(rest[0]), float(rest[1]))
+        except ValueError:
+            pass
+        raise ConfigError(f"latency {text!r}: write 0, constant:50ms or sampled:40ms:0.5")
+
+    def delay(self, seed: int) -> Delay:
+        """Make the delay; the same seed gives the same times."""
+        if self.sigma and self.median_ns:
+            return SampledDelay(seed, self.median_ns, self.sigma)
+        return ConstantDelay(self.median_ns)
+
+    def __str__(self) -> str:
+        if not self.median_ns:
+            return "0"
+        time = f"{self.median_ns / MILLISECOND_NS:g}ms"
+        return f"sampled:{time}:{self.sigma:g}" if self.sigma else f"constant:{time}"
+
+
+def _time_ns(text: str) -> int:
+    digits = text.rstrip("mnsu")
+    if text[len(digits) :] not in _UNITS_NS:
+        raise ValueError(text)
+    return round(float(digits) * _UNITS_NS[text[len(digits) :]])
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestAgent:
+    """One agent of a run.
+
+    Parameters
+    ----------
+    limits
+        What it may do. In a run with a shared account all agents' limits must be the same ones.
+    strategy
+        Its strategy; None builds it from the spec's name and parameters for every run anew. A
+        strategy given keeps its memory from one run to the next.
+    """
+
+    spec: AgentSpec
+    limits: Limits
+    strategy: Strategy | None = None
+
+    def build(self) -> Strategy:
+        """Return the strategy. Raises `ConfigError` for an unknown one or wrong parameters."""
+        return self.strategy or library.create(self.spec.strategy, self.spec.parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestConfig:
+    """A run, complete: the same config over the same tape gives the same result to the byte.
+
+    Parameters
+    ----------
+    feed
+        Travel time of market data and of the venue's answers, on top of what the tape itself
+        says between `ts_ns` and `recv_ns`.
+    order
+        Travel time of orders and cancels; they meet the tape as it is when they arrive.
+    grace_ns
+        How long a print and the fall of its level may lie apart (`engine.fills.queue`).
+    shared_account
+        Whether all agents draw on one purse, the sum of their capital, under one set of limits.
+    sample_s
+        Seconds between samples of equity.
+    start_ns, end_ns
+        First and last moment agents trade; None: the tape's.
+    taker_delay
+        Whether the venue holds marketable orders as long as it did at the tape's date
+        (`models.history.taker_delay_ms`).
+    mined_s, confirmed_s
+        How long after a match its trade is on the chain, and final.
+    seed
+        Of everything random: travel times.
+    spec
+        Anything more a caller wants noted in the result's `spec`, JSON-serialisable.
+    """
+
+    agents: tuple[BacktestAgent, ...]
+    fill_model: FillModel = FillModel.BACK
+    feed: Travel = Travel(50 * MILLISECOND_NS)
+    order: Travel = Travel(50 * MILLISECOND_NS)
+    grace_ns: int = 0
+    shared_account: bool = False
+    sample_s: float = 10.0
+    start_ns: int | None = None
+    end_ns: int | None = None
+    taker_delay: bool = False
+    mined_s: float = 2.0
+    confirmed_s: float = 4.0
+    max_book_age_s: float = 30.0
+    max_spot_age_s: float = 6.0
+    quit_before_end_s: float = 3.0
+    strike_after_s: float = 5.0
+    resolution_after_s: float = 2.0
+    seed: int = 7
+    spec: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [agent.spec.name for agent in self.agents]
+        if not names:
+            raise ConfigError("a backtest needs at least one agent")
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ConfigError(f"two agents are called {twice[0]!r}; names must differ")
+        for name in ("sample_s", "max_book_age_s", "max_spot_age_s"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name}={getattr(self, name)} must be above zero")
+        if self.start_ns is not None and self.end_ns is not None and self.start_ns >= self.end_ns:
+            raise ConfigError(f"start_ns {self.start_ns} must be before end_ns {self.end_ns}")
+        if self.shared_account and len({agent.limits for agent in self.agents}) > 1:
+            raise ConfigError("agents that share an account share its limits; give all the same")
+
+    def seeds(self, count: int) -> list[int]:
+        """Independent seeds drawn from the run's."""
+        source = random.Random(self.seed)
+        return [source.getrandbits(63) for _ in range(count)]
