@@ -1,0 +1,1 @@
+"""Readers of recorded sets: each makes a `Tape` of files that others wrote."""
