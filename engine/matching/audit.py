@@ -50,6 +50,7 @@ def _markets(exchange: Ledger) -> Iterator[str]:
         if head[at.BEST_BID] >= head[at.BEST_ASK]:
             yield f"{slug}: bid {head[at.BEST_BID]} e4 crosses ask {head[at.BEST_ASK]}"
         yield from _shares(exchange, state)
+        yield from _locks(exchange, state)
         yield from _levels(state)
 
 
@@ -71,6 +72,18 @@ def _shares(exchange: Ledger, state: MarketState) -> Iterator[str]:
                     f"{name} in {state.market.slug}: {total} e6 of token {token}, {locked} locked, "
                     f"orders lock {resting + delayed}"
                 )
+
+
+def _locks(exchange: Ledger, state: MarketState) -> Iterator[str]:
+    """A limited account's BUY locks what it would cost whole, and nothing else does."""
+    for row in np.flatnonzero(state.orders[:, at.SEQ] > 0):
+        _, _, kind, price, size, account, locked, seq = state.orders[row].tolist()
+        due = 0
+        if kind >> 1 == kind & 1 and not exchange._accounts[account, at.UNLIMITED]:
+            own = price if kind & 1 == at.UP else at.ONE - price
+            due = -(-own * size // at.ONE)
+        if locked != due:
+            yield f"{state.market.slug}: order {seq} locks {locked} e6 instead of {due}"
 
 
 def _levels(state: MarketState) -> Iterator[str]:

@@ -17,7 +17,7 @@ from models.markets import Market, Outcome, Side
 from models.orders import OrderState
 from models.units import MILLISECOND_NS
 
-VERSION = 1
+VERSION = 2
 _KEPT = (
     at.NEXT_SEQ, at.TICK, at.COLLATERAL, at.FEES, at.ROUNDING, at.REBATE_TOTAL,
 )  # fmt: skip
@@ -38,7 +38,6 @@ class RestingImage(msgspec.Struct, frozen=True):
     kind: int
     price_e4: int
     open_e6: int
-    locked_e6: int
     order_id: str
 
 
@@ -162,7 +161,6 @@ def _resting_image(state: MarketState, row: int) -> RestingImage:
         kind=order[at.KIND],
         price_e4=order[at.PRICE],
         open_e6=order[at.OPEN],
-        locked_e6=order[at.LOCKED],
         order_id=entry.order.order_id if entry else "",
     )
 
@@ -215,7 +213,7 @@ def _fill_book(ledger: Ledger, state: MarketState, image: MarketImage, out: at.A
     for order in image.resting:
         row = state.call(
             put_back, ledger._accounts, out, order.account, order.kind, order.price_e4,
-            order.open_e6, order.locked_e6, order.seq,
+            order.open_e6, order.seq,
         )  # fmt: skip
         if order.order_id:
             entry = ledger._entries[order.order_id]

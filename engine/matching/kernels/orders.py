@@ -147,6 +147,14 @@ def _may_run(
 
 
 @compiled
+def rest(book: Book, account: int, kind: int, price: int, size: int) -> int:
+    """Put an order last at its level, set aside what it may have to give, return its row."""
+    row = append(book, kind, price, size, account)
+    lock(book, row)
+    return row
+
+
+@compiled
 def place(
     book: Book, account: int, kind: int, limit: int, size: int, budget: int, rests: bool, n: int
 ) -> int:
@@ -158,8 +166,7 @@ def place(
         result = DROPPED
         if rests and not stopped:
             result = RESTS
-            row = append(book, kind, limit, size - filled, account)
-            lock(book, row)
+            row = rest(book, account, kind, limit, size - filled)
             n = report_level(book, kind >> 1, limit, n)
     out[0, 0] = DONE
     out[0, 1] = result

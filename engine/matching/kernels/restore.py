@@ -1,17 +1,8 @@
 """Puts a resting order back as a snapshot remembers it."""
 
 from engine.matching.kernels.compiled import compiled
-from engine.matching.kernels.layout import (
-    CASH_LOCKED,
-    HELD_LOCKED,
-    LOCKED,
-    NEXT_SEQ,
-    UNLIMITED,
-    Array,
-    Book,
-)
-from engine.matching.kernels.levels import append
-from engine.matching.kernels.money import buys
+from engine.matching.kernels.layout import NEXT_SEQ, Array, Book
+from engine.matching.kernels.orders import rest
 
 
 @compiled
@@ -26,17 +17,8 @@ def put_back(
     kind: int,
     price: int,
     size: int,
-    locked: int,
     seq: int,
 ) -> int:
-    """Append an order with its old number and lock what it had locked; return its row."""
-    book = Book(head, levels, orders, held, accounts, out)
+    """Let an order rest under its old number; return its row."""
     head[NEXT_SEQ] = seq
-    row = append(book, kind, price, size, account)
-    orders[row, LOCKED] = locked
-    if not accounts[account, UNLIMITED]:
-        if buys(kind):
-            accounts[account, CASH_LOCKED] += locked
-        else:
-            held[account, HELD_LOCKED + (kind & 1)] += size
-    return row
+    return rest(Book(head, levels, orders, held, accounts, out), account, kind, price, size)
