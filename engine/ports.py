@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from models.conditional import Condition
 from models.events import FeedEvent
+from models.execution import Execution
 from models.journal import JournalState, WindowResult
 from models.markets import Market
 from models.orders import (
@@ -132,6 +134,17 @@ class Journal(Protocol):
 
     async def fill(self, fill: Fill) -> None:
         """Upsert by (trade_id, order_id); a lower-ranked status never replaces a higher one."""
+        ...
+
+    async def conditions_changed(self, changed: Sequence[Condition], market: Market) -> None:
+        """Commit conditional orders of one market, new or changed, all of them or none.
+
+        What is over stays over, whatever is written later.
+        """
+        ...
+
+    async def execution_changed(self, execution: Execution, market: Market) -> None:
+        """Commit an execution, new or changed; what has ended stays ended."""
         ...
 
     async def settled(self, result: WindowResult) -> None:

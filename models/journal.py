@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from models.conditional import Condition
+from models.execution import Execution
 from models.markets import Market
 from models.orders import Fill, Order
 
@@ -17,7 +19,7 @@ class JournalState:
     fills: tuple[Fill, ...]
     """Every fill in markets that are not settled, oldest first."""
     markets: tuple[Market, ...]
-    """Markets of these orders and fills."""
+    """Markets of these orders and fills, conditions and executions."""
     settled_cash_e6: int
     """Net cash result of every settled market since the agent's birth."""
     day_start_cash_e6: int
@@ -25,6 +27,10 @@ class JournalState:
     checkpoint: Mapping[str, Any] | None
     ended: tuple[Order, ...] = ()
     """Terminal orders in markets that are not settled: their late fills still count."""
+    conditions: tuple[Condition, ...] = ()
+    """Conditional orders that are armed or at work, oldest first."""
+    executions: tuple[Execution, ...] = ()
+    """Executions that are at work, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)

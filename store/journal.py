@@ -2,17 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import structlog
 from psycopg.rows import DictRow
 
+from models.conditional import Condition
 from models.errors import BadValue, StoreUnavailable
+from models.execution import Execution
 from models.journal import JournalState, WindowResult
 from models.markets import Market
 from models.orders import Fill, Order
+from store import conditional
 from store import journal_sql as sql
 from store.database import Database
 from store.fills import book_fill, lock_agent
@@ -113,7 +116,15 @@ class PostgresJournal:
             orders = [order_of(row) for row in await rows(sql.OPEN_ORDERS)]
             ended = [order_of(row) for row in await rows(sql.ENDED_ORDERS)]
             fills = [fill_of(row) for row in await rows(sql.UNSETTLED_FILLS)]
+            conditions = [
+                conditional.condition_of(row) for row in await rows(conditional.LIVE_CONDITIONS)
+            ]
+            executions = [
+                conditional.execution_of(row) for row in await rows(conditional.WORKING_EXECUTIONS)
+            ]
             ids = {order.request.condition_id for order in (*orders, *ended)}
+            ids |= {one.condition_id for one in conditions}
+            ids |= {one.condition_id for one in executions}
             params["ids"] = sorted(ids | {fill.condition_id for fill in fills})
             markets = [market_of(row) for row in await rows(sql.MARKETS)]
             (cash,) = await rows(sql.SETTLED_CASH)
@@ -126,6 +137,8 @@ class PostgresJournal:
             day_start_cash_e6=e6(cash["day_start"]),
             checkpoint=checkpoints[0]["state"] if checkpoints else None,
             ended=tuple(ended),
+            conditions=tuple(conditions),
+            executions=tuple(executions),
         )
 
     # --- writing --------------------------------------------------------------------------------
@@ -190,6 +203,28 @@ class PostgresJournal:
                 await book_fill(connection, fill)
 
         await self._patiently(book, self._patience_s)
+
+    async def conditions_changed(self, changed: Sequence[Condition], market: Market) -> None:
+        """Commit conditional orders of one market, new or changed, all of them or none.
+
+        Waits for Postgres no longer than a signed order does.
+        """
+        for one in changed:
+            self._refuse_stranger(one.agent, f"conditional order {one.id}")
+            if one.condition_id != market.condition_id:
+                raise BadValue(f"conditional order {one.id}: its market is not {market.slug}")
+        params = conditional.conditions_params(changed, market) | self._fence
+        patience_s = min(SIGN_PATIENCE_S, self._patience_s)
+        await self._fenced(conditional.CONDITIONS_CHANGED, params, patience_s)
+
+    async def execution_changed(self, execution: Execution, market: Market) -> None:
+        """Commit an execution, new or changed. Waits no longer than a signed order does."""
+        self._refuse_stranger(execution.agent, f"execution {execution.id}")
+        if execution.condition_id != market.condition_id:
+            raise BadValue(f"execution {execution.id}: its market is not {market.slug}")
+        params = conditional.execution_params(execution, market) | self._fence
+        patience_s = min(SIGN_PATIENCE_S, self._patience_s)
+        await self._fenced(conditional.EXECUTION_CHANGED, params, patience_s)
 
     async def settled(self, result: WindowResult) -> None:
         """Close the agent's position in a market with its result, once.

@@ -6,7 +6,7 @@ TERMINAL = ", ".join(f"'{state}'" for state in OrderState if state.terminal)
 
 # Locking the lease's row makes whoever takes it over wait for this transaction, and makes this
 # one, if it had to wait, judge the row as it then is.
-_LEASE = """
+LEASE = """
     SELECT 1 FROM agent_leases
     WHERE agent = %(lease_agent)s AND token = %(lease_token)s AND holder = %(lease_holder)s
 """
@@ -24,7 +24,7 @@ MARKET_VALUES = """
 """
 
 ORDER_SIGNED = f"""
-    WITH lease AS ({_LEASE} AND expires_at > clock_timestamp() FOR SHARE),
+    WITH lease AS ({LEASE} AND expires_at > clock_timestamp() FOR SHARE),
     market AS (
         INSERT INTO markets ({MARKET_COLUMNS}) SELECT {MARKET_VALUES} FROM lease
         ON CONFLICT (condition_id) DO NOTHING
@@ -64,7 +64,7 @@ ORDER_SIGNED = f"""
 
 # A step is written down unless it is the one written last, so that the write can be repeated.
 ORDER_CHANGED = f"""
-    WITH lease AS ({_LEASE} FOR SHARE),
+    WITH lease AS ({LEASE} FOR SHARE),
     done AS (
         UPDATE orders SET
             state = %(state)s, filled = %(filled)s, note = %(note)s, updated_at = %(updated_at)s
@@ -83,7 +83,7 @@ ORDER_CHANGED = f"""
 """  # noqa: S608
 
 CHECKPOINT = f"""
-    WITH lease AS ({_LEASE} FOR SHARE),
+    WITH lease AS ({LEASE} FOR SHARE),
     made AS (
         INSERT INTO agent_checkpoints (agent, lease_token, state)
         SELECT %(lease_agent)s, %(lease_token)s, %(state)s::jsonb FROM lease RETURNING 1
@@ -97,7 +97,7 @@ CHECKPOINT = f"""
     SELECT EXISTS (SELECT 1 FROM lease) AS held, EXISTS (SELECT 1 FROM made) AS made
 """  # noqa: S608
 
-HELD = _LEASE
+HELD = LEASE
 
 # --- loading ----------------------------------------------------------------------------------
 

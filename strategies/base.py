@@ -20,12 +20,11 @@ from typing import Any, ClassVar, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from models.events import MarketResolved, TradePrint
+from models.execution import Algo, AtEnd
 from models.markets import Market, Outcome
 from models.orders import Fill, Order
 from strategies.intents import (
     INTENTS,
-    Algo,
-    AtEnd,
     Buy,
     Cancel,
     Execute,

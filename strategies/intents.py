@@ -6,9 +6,9 @@ Every intent may say why (`reason`), how sure the strategy is (`confidence`, 0 t
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
+from models.execution import Algo, AtEnd
 from models.markets import Outcome, Side
 from models.orders import TimeInForce
 from models.units import SHARE
@@ -127,28 +127,6 @@ class Protect:
     size_e6: int | None = None
     slippage_ticks: int = 3
     reason: str = ""
-
-
-class Algo(StrEnum):
-    """How an `Execute` goes about it."""
-
-    TWAP = "twap"
-    """Equal slices, evenly over the time."""
-    VWAP = "vwap"
-    """Slices that follow a volume profile, or the volume seen on the tape."""
-    ICEBERG = "iceberg"
-    """Rests at the limit price and shows only a slice at a time."""
-    PASSIVE = "passive"
-    """Rests at the best price of its own side; what is left after a while crosses."""
-
-
-class AtEnd(StrEnum):
-    """What becomes of the rest when the time is over."""
-
-    FINISH = "finish"
-    """Cross with all that is left."""
-    GIVE_UP = "give_up"
-    """Leave it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from models.tables.agents import AgentCheckpointRow, AgentLeaseRow, AgentRestartRow, AgentRow
 from models.tables.audit import AuditLogRow
 from models.tables.columns import Table
-from models.tables.conditional import ConditionalOrderRow
+from models.tables.conditional import ConditionalOrderRow, ExecutionRow
 from models.tables.market_data import MarketDataRow, SpotPriceRow
 from models.tables.markets import MarketRow
 from models.tables.orders import FillRow, OrderRow, OrderTransitionRow
@@ -21,6 +21,7 @@ __all__ = [
     "AgentRow",
     "AuditLogRow",
     "ConditionalOrderRow",
+    "ExecutionRow",
     "FillRow",
     "MarketDataRow",
     "MarketRow",

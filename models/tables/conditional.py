@@ -1,25 +1,14 @@
-"""Conditional orders: kept by us, because the venue knows none."""
+"""Conditional orders and executions: what the venue does not know and we keep."""
 
-from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Text, text
+from sqlalchemy import ForeignKey, Index, Integer, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
 
+from models.conditional import ConditionKind, ConditionState
+from models.execution import Algo, AtEnd, ExecutionState
 from models.markets import Outcome, Side
 from models.tables.columns import PriceE4, SizeE6, Table, TimeNs, Word, check, column, one_of
-
-
-class ConditionKind(StrEnum):
-    STOP_LOSS = "stop_loss"
-    TAKE_PROFIT = "take_profit"
-    TRAILING_STOP = "trailing_stop"
-
-
-class ConditionState(StrEnum):
-    ARMED = "armed"
-    TRIGGERED = "triggered"
-    DONE = "done"
-    CANCELLED = "cancelled"
-    FAILED = "failed"
 
 
 class ConditionalOrderRow(Table, table=True):
@@ -27,37 +16,87 @@ class ConditionalOrderRow(Table, table=True):
     __table_args__ = (
         Index(
             "ix_conditional_orders_armed", "agent", "condition_id",
-            postgresql_where=text("state = 'armed'"),
+            postgresql_where=text("state IN ('armed', 'triggered')"),
         ),
         Index(None, "group_id"),
         one_of("kind", ConditionKind),
         one_of("state", ConditionState),
         one_of("outcome", Outcome),
-        one_of("side", Side),
-        check("trigger_price", "trigger_price > 0 AND trigger_price < 1"),
-        check("limit_price", "limit_price > 0 AND limit_price < 1"),
-        check("trail", "(kind = 'trailing_stop') = (trail IS NOT NULL) AND trail > 0"),
+        check(
+            "trigger_price",
+            "(kind IN ('stop_loss', 'take_profit')) = (trigger_price IS NOT NULL) "
+            "AND trigger_price > 0 AND trigger_price < 1",
+        ),
+        check(
+            "trail",
+            "(kind = 'trailing_stop') = (trail_bps IS NOT NULL) "
+            "AND trail_bps > 0 AND trail_bps < 10000",
+        ),
+        check("due", "(kind = 'time_exit') = (due_at IS NOT NULL)"),
         check("size", "size > 0"),
+        check("slippage", "slippage_ticks >= 0"),
         check("triggered", "state <> 'armed' OR triggered_at IS NULL"),
     )  # fmt: skip
 
     id: str = column("id", Text, primary_key=True)
-    group_id: str | None = column("group_id", Text, nullable=True)
+    group_id: str = column("group_id", Text)
     """Orders of one group cancel one another."""
     agent: str = column("agent", Text, ForeignKey("agents.name"))
     condition_id: str = column("condition_id", Text, ForeignKey("markets.condition_id"))
     token_id: str = column("token_id", Text)
     outcome: Outcome = column("outcome", Word(Outcome))
-    side: Side = column("side", Word(Side))
     kind: ConditionKind = column("kind", Word(ConditionKind))
-    trigger_e4: int = column("trigger_price", PriceE4)
-    limit_e4: int | None = column("limit_price", PriceE4, nullable=True)
-    """NULL sends a marketable order."""
-    trail_e4: int | None = column("trail", PriceE4, nullable=True)
-    size_e6: int = column("size", SizeE6)
+    trigger_e4: int | None = column("trigger_price", PriceE4, nullable=True)
+    trail_bps: int | None = column("trail_bps", Integer, nullable=True)
+    high_e4: int | None = column("high_price", PriceE4, nullable=True)
+    """Highest bid a trailing stop has seen."""
+    due_ns: int | None = column("due_at", TimeNs, nullable=True)
+    size_e6: int | None = column("size", SizeE6, nullable=True)
+    """Most to sell; NULL sells all that is held."""
+    slippage_ticks: int = column("slippage_ticks", Integer)
+    intent_id: str = column("intent_id", Text, server_default="")
+    """The order whose fills it guards; empty for the whole position."""
+    reason: str = column("reason", Text, server_default="")
     state: ConditionState = column("state", Word(ConditionState))
-    order_id: str | None = column("order_id", Text, ForeignKey("orders.order_id"), nullable=True)
     note: str = column("note", Text, server_default="")
     created_ns: int = column("created_at", TimeNs)
     updated_ns: int = column("updated_at", TimeNs)
     triggered_ns: int | None = column("triggered_at", TimeNs, nullable=True)
+
+
+class ExecutionRow(Table, table=True):
+    __tablename__ = "executions"
+    __table_args__ = (
+        Index(
+            "ix_executions_working", "agent", "condition_id",
+            postgresql_where=text("state = 'working'"),
+        ),
+        one_of("outcome", Outcome),
+        one_of("side", Side),
+        one_of("algo", Algo),
+        one_of("at_end", AtEnd),
+        one_of("state", ExecutionState),
+        check("price", "price > 0 AND price < 1"),
+        check("size", "size > 0"),
+        check("time", "starts_at < ends_at"),
+    )  # fmt: skip
+
+    id: str = column("id", Text, primary_key=True)
+    agent: str = column("agent", Text, ForeignKey("agents.name"))
+    condition_id: str = column("condition_id", Text, ForeignKey("markets.condition_id"))
+    token_id: str = column("token_id", Text)
+    outcome: Outcome = column("outcome", Word(Outcome))
+    side: Side = column("side", Word(Side))
+    algo: Algo = column("algo", Word(Algo))
+    size_e6: int = column("size", SizeE6)
+    start_ns: int = column("starts_at", TimeNs)
+    end_ns: int = column("ends_at", TimeNs)
+    price_e4: int | None = column("price", PriceE4, nullable=True)
+    """Worst price it may trade at."""
+    at_end: AtEnd = column("at_end", Word(AtEnd))
+    plan: dict[str, Any] = column("plan", JSONB)
+    progress: dict[str, Any] = column("progress", JSONB)
+    reason: str = column("reason", Text, server_default="")
+    state: ExecutionState = column("state", Word(ExecutionState))
+    note: str = column("note", Text, server_default="")
+    updated_ns: int = column("updated_at", TimeNs)

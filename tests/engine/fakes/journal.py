@@ -1,12 +1,14 @@
 """An in-memory journal, as strict as the real one: fenced, and no illegal step gets in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fakes.wire import Wire
 
 from engine.order_states import LEGAL
+from models.conditional import Condition, ConditionState
 from models.errors import LeaseLost
+from models.execution import Execution, ExecutionState
 from models.journal import JournalState, WindowResult
 from models.markets import Market
 from models.orders import Fill, Order, OrderState
@@ -21,6 +23,8 @@ class FakeStore:
         self.fills: dict[tuple[str, str], Fill] = {}
         self.markets: dict[str, Market] = {}
         self.results: dict[str, WindowResult] = {}
+        self.conditions: dict[str, Condition] = {}
+        self.executions: dict[str, Execution] = {}
         self.checkpoint: Mapping[str, Any] | None = None
         self.signals: list[tuple[str, str, Mapping[str, Any]]] = []
         self.events: list[tuple[str, Mapping[str, Any]]] = []
@@ -56,6 +60,10 @@ class FakeJournal:
             day_start_cash_e6=0,
             checkpoint=store.checkpoint,
             ended=tuple(o for o in unsettled if o.state.terminal),
+            conditions=tuple(c for c in store.conditions.values() if not c.state.over),
+            executions=tuple(
+                e for e in store.executions.values() if e.state is ExecutionState.WORKING
+            ),
         )
 
     async def order_signed(self, order: Order, market: Market) -> None:
@@ -88,6 +96,31 @@ class FakeJournal:
                 self.store.fills[key] = fill
 
         await self._wire.carry("fill", commit)
+
+    async def conditions_changed(self, changed: Sequence[Condition], market: Market) -> None:
+        def commit() -> None:
+            self._check()
+            self.store.markets[market.condition_id] = market
+            for one in changed:
+                was = self.store.conditions.get(one.id)
+                back = was is not None and (
+                    was.state.over
+                    or (was.state is not ConditionState.ARMED and one.state is ConditionState.ARMED)
+                )
+                if not back:
+                    self.store.conditions[one.id] = one
+
+        await self._wire.carry("conditions_changed", commit)
+
+    async def execution_changed(self, execution: Execution, market: Market) -> None:
+        def commit() -> None:
+            self._check()
+            self.store.markets[market.condition_id] = market
+            was = self.store.executions.get(execution.id)
+            if was is None or was.state is ExecutionState.WORKING:
+                self.store.executions[execution.id] = execution
+
+        await self._wire.carry("execution_changed", commit)
 
     async def settled(self, result: WindowResult) -> None:
         def commit() -> None:
