@@ -44,7 +44,7 @@ def checked(values: npt.ArrayLike, name: str = "returns") -> Floats:
 
 
 def defined(value: float) -> float | None:
-    """Return `value`, None where it is not finite: for JSON, which knows neither NaN nor infinity."""
+    """Return `value`, None where it is not finite, as JSON needs it."""
     return value if isfinite(value) else None
 
 

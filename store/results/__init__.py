@@ -1,0 +1,1 @@
+"""Finished runs, each a folder of Parquet tables, JSON and its report."""
