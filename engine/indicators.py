@@ -214,6 +214,7 @@ class Indicators:
         self._of_spot: Mapping[str, Feature] = spot
         self._of_market = {name: one for name, one in declared.items() if name not in spot}
         self._assets: dict[str, Scope] = {}
+        self._spot_ns: dict[str, int] = {}
         self._brought: dict[str, Mapping[str, Any]] = {}
         self.hears_spot = bool(spot)
 
@@ -234,8 +235,9 @@ class Indicators:
     # --- told from outside ----------------------------------------------------------------------
 
     def on_spot(self, asset: str, ts_ns: int, price_e8: int) -> None:
-        """A new price of an asset, of the source that `view.spot` shows."""
-        if self.hears_spot and price_e8 > 0:
+        """A new price of an asset, of the source that `view.spot` shows; an older one is not."""
+        if self.hears_spot and price_e8 > 0 and ts_ns > self._spot_ns.get(asset, 0):
+            self._spot_ns[asset] = ts_ns
             self.asset(asset).take(Source.SPOT, ts_ns, price_e8 / SPOT_USD)
 
     def on_dark(self) -> None:
@@ -247,12 +249,12 @@ class Indicators:
 
     def snapshot(self, markets: Mapping[str, MarketIndicators]) -> dict[str, Any]:
         """Return the memory of every asset and of the markets given, JSON-serialisable."""
-        return {
-            "assets": {asset: scope.snapshot() for asset, scope in self._assets.items()},
-            "markets": {
-                condition_id: one.snapshot() for condition_id, one in markets.items() if one.hears
-            },
-        }
+        state = {}
+        if self.hears_spot:
+            state["assets"] = {asset: scope.snapshot() for asset, scope in self._assets.items()}
+        if self._of_market:
+            state["markets"] = {key: one.snapshot() for key, one in markets.items()}
+        return state
 
     def restore(self, state: Mapping[str, Any]) -> list[str]:
         """Take back what `snapshot` returned; return one text per indicator that starts anew.
@@ -260,7 +262,10 @@ class Indicators:
         Markets come back when they are asked for.
         """
         faults: list[str] = []
-        for asset, memory in state.get("assets", {}).items():
-            faults += self.asset(str(asset)).restore(memory)
-        self._brought = dict(state.get("markets", {}))
+        try:
+            for asset, memory in state.get("assets", {}).items():
+                faults += self.asset(str(asset)).restore(memory)
+            self._brought = dict(state.get("markets", {}))
+        except (AttributeError, TypeError, ValueError) as error:
+            faults.append(f"indicators start anew: {error!r}")
         return faults

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from engine.book import Ladder
+from engine.indicators import Indicators
 from engine.orders import OrderManager
 from engine.portfolio import Portfolio
 from engine.spot import SpotHistory
@@ -19,6 +20,7 @@ from models.events import (
     SpotSource,
     SpotTick,
     TickSizeChange,
+    TradePrint,
 )
 from models.markets import Market
 from models.units import PRICE_ONE, SECOND_NS
@@ -48,6 +50,11 @@ class MarketState:
     resolved: MarketResolved | None = None
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when `resolved` is."""
+    hears: bool = field(init=False)
+    """Whether any indicator is of this market's book or trades."""
+
+    def __post_init__(self) -> None:
+        self.hears = self.view.features.hears
 
     @property
     def ladder(self) -> Ladder:
@@ -71,10 +78,13 @@ class MarketData:
         portfolio: Portfolio,
         max_book_age_s: float,
         max_spot_age_s: float,
+        indicators: Indicators | None = None,
     ) -> None:
         self.states: dict[str, MarketState] = {}
         self.strikes: dict[str, int] = {}
         """Strikes an earlier session knew, by condition id."""
+        self.indicators = indicators or Indicators()
+        """What the strategy declared; fed here."""
         self._orders = orders
         self._portfolio = portfolio
         self._max_book_ns = round(max_book_age_s * SECOND_NS)
@@ -101,7 +111,8 @@ class MarketData:
             return self.fresh(ladder, asset, now_ns)
 
         spot = self.history(asset, SpotSource.CHAINLINK)
-        view = MarketView(market, ladder, spot, self._orders, self._portfolio, fresh)
+        features = self.indicators.market(market.condition_id, asset)
+        view = MarketView(market, ladder, spot, self._orders, self._portfolio, fresh, features)
         state = self.states[market.condition_id] = MarketState(market, view)
         return state
 
@@ -138,9 +149,24 @@ class MarketData:
         state = self.states.get(event.condition_id)
         if state is None or event.token_id != state.market.up_token:
             return
-        state.view.ladder.apply(event)
+        ladder = state.view.ladder
+        ladder.apply(event)
+        if state.hears:
+            bid, ask = ladder.bid_e4, ladder.ask_e4
+            if ladder.ready and bid is not None and ask is not None and bid < ask:
+                sizes = ladder.bid_size_e6, ladder.ask_size_e6
+                state.view.features.on_book(event.ts_ns, bid, sizes[0], ask, sizes[1])
         if state.window is not None:
             state.window.touch()
+
+    def trade(self, event: TradePrint) -> None:
+        state = self.states.get(event.condition_id)
+        if state is None:
+            return
+        if state.hears:
+            state.view.features.on_trade(event.ts_ns, event.size_e6)
+        if state.window is not None:
+            state.window.tell("on_trade", event)
 
     def tick_size(self, event: TickSizeChange) -> None:
         state = self.states.get(event.condition_id)
@@ -153,6 +179,8 @@ class MarketData:
         self.history(event.asset, event.source).append(event.ts_ns, event.price_e8)
         if event.source is not SpotSource.CHAINLINK:
             return
+        if self.indicators.hears_spot:
+            self.indicators.on_spot(event.asset, event.ts_ns, event.price_e8)
         self._spot_recv_ns[event.asset] = event.recv_ns
         for state in self.states.values():
             if state.window is not None and state.market.asset == event.asset:
@@ -170,6 +198,9 @@ class MarketData:
         if event.channel is Channel.MARKET and event.state is FeedState.DOWN:
             for state in self.states.values():
                 state.ladder.clear()
+                state.view.features.on_dark()
+        if event.channel is Channel.SPOT and event.state is FeedState.DOWN:
+            self.indicators.on_dark()
         for state in self.states.values():
             if state.window is not None:
                 state.window.touch()

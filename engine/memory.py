@@ -31,6 +31,9 @@ def pack(strategy: Strategy, data: MarketData, now_ns: int) -> dict[str, Any]:
             for asset, history in data.histories(SpotSource.CHAINLINK).items()
         },
     }
+    features = {condition_id: one.view.features for condition_id, one in data.states.items()}
+    if indicators := data.indicators.snapshot(features):
+        state["indicators"] = indicators
     try:
         state["strategy"] = strategy.snapshot()
     except Exception as error:
@@ -49,6 +52,7 @@ def unpack(state: Mapping[str, Any], strategy: Strategy, data: MarketData) -> st
                 history.append(int(ts_ns), int(price_e8))
     except (TypeError, ValueError, AttributeError) as error:
         faults.append(f"market data: {error!r}")
+    faults += data.indicators.restore(state.get("indicators", {}))
     try:
         if state.get("strategy"):
             strategy.restore(state["strategy"])

@@ -1,11 +1,11 @@
-"""Spot history: a preallocated ring of prices with queries by time."""
+"""Spot history: a window of prices, and what they say about a moment."""
 
 from math import sqrt
 
 import numpy as np
-import numpy.typing as npt
 
 from models.units import SECOND_NS, SPOT_USD
+from strategies.features.ring import FeatureWindow
 
 CAPACITY = 4096
 """Ticks kept: more than an hour of a feed that ticks once a second."""
@@ -15,81 +15,39 @@ MIN_RETURNS = 10
 """Fewer returns than this give no volatility."""
 
 
-class SpotHistory:
-    """Prices of one asset from one source, in order of their times.
+class SpotHistory(FeatureWindow[np.int64]):
+    """Prices of one asset from one source in e8, in order of their times."""
 
-    Two blocks of `capacity` rows in one array: rows are appended, and when the array is full the
-    newest block moves to the front. So the newest `capacity` rows are always one plain slice and
-    nothing is allocated after creation.
-    """
-
-    __slots__ = ("_capacity", "_end", "_prices", "_times")
+    __slots__ = ()
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        if capacity < 2:
-            raise ValueError(f"capacity={capacity} must be at least 2")
-        self._capacity = capacity
-        self._times = np.zeros(2 * capacity, dtype=np.int64)
-        self._prices = np.zeros(2 * capacity, dtype=np.int64)
-        self._end = 0
+        super().__init__(capacity, np.int64)
 
-    def __len__(self) -> int:
-        return min(self._end, self._capacity)
-
-    def append(self, ts_ns: int, price_e8: int) -> bool:
-        """Add a tick; one of the same time replaces the last, an older one is ignored.
+    def append(self, ts_ns: int, value: float) -> bool:
+        """Add a price in e8; one of the same time replaces the last, an older one is ignored.
 
         Returns
         -------
         bool
             Whether the history changed.
         """
-        end = self._end
-        if end:
-            last = self._times[end - 1]
-            if ts_ns < last:
-                return False
-            if ts_ns == last:
-                changed = bool(self._prices[end - 1] != price_e8)
-                self._prices[end - 1] = price_e8
-                return changed
-        if end == 2 * self._capacity:
-            self._times[: self._capacity] = self._times[self._capacity :]
-            self._prices[: self._capacity] = self._prices[self._capacity :]
-            end = self._capacity
-        self._times[end] = ts_ns
-        self._prices[end] = price_e8
-        self._end = end + 1
-        return True
-
-    @property
-    def last_ns(self) -> int:
-        """Time of the newest tick, 0 while there is none."""
-        return int(self._times[self._end - 1]) if self._end else 0
+        if len(self) and ts_ns == self.last_ns:
+            changed = self.last_e8 != value
+            self.replace_last(value)
+            return changed
+        return super().append(ts_ns, value)
 
     @property
     def last_e8(self) -> int | None:
-        return int(self._prices[self._end - 1]) if self._end else None
+        """Newest price, None while there is none."""
+        return None if self.last is None else int(self.last)
 
     def at(self, ts_ns: int, max_gap_ns: int = MAX_GAP_NS) -> int | None:
         """Price in e8 as of `ts_ns`: the last tick at or before it, if not older than the gap."""
-        times, prices = self._rows()
-        index = int(np.searchsorted(times, ts_ns, side="right")) - 1
-        if index < 0 or ts_ns - int(times[index]) > max_gap_ns:
+        found = self.as_of(ts_ns)
+        if found is None or ts_ns - found[0] > max_gap_ns:
             return None
-        return int(prices[index])
-
-    def between(
-        self, start_ns: int, end_ns: int
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Times and prices with ``start_ns <= time <= end_ns``, oldest first, as views.
-
-        They show other rows after the next `append`; copy what is to be kept.
-        """
-        times, prices = self._rows()
-        first = int(np.searchsorted(times, start_ns, side="left"))
-        last = int(np.searchsorted(times, end_ns, side="right"))
-        return times[first:last], prices[first:last]
+        return int(found[1])
 
     def change(self, now_ns: int, seconds: float) -> float | None:
         """Relative change over the last `seconds`; None without a price at both ends."""
@@ -129,7 +87,3 @@ class SpotHistory:
             if not kept or ts - kept[-1][0] >= every_ns:
                 kept.append([ts, price])
         return kept
-
-    def _rows(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        first = max(0, self._end - self._capacity)
-        return self._times[first : self._end], self._prices[first : self._end]

@@ -14,6 +14,7 @@ import structlog
 
 from engine.clock import WaitingClock, wait_for
 from engine.desk import Desk
+from engine.indicators import Indicators
 from engine.markets import MarketData, MarketState
 from engine.memory import pack, unpack
 from engine.orders import OrderManager
@@ -121,7 +122,11 @@ class Trader:
         self._settings = settings
         self._on_beat = on_beat
         self._data = MarketData(
-            self.orders, self.portfolio, settings.max_book_age_s, settings.max_spot_age_s
+            self.orders,
+            self.portfolio,
+            settings.max_book_age_s,
+            settings.max_spot_age_s,
+            Indicators(strategy.indicators()),
         )
         self.standing = Standing(self.orders, self.portfolio, self._data, clock)
         self._reporter = Reporter(spec.name, journal, notices)
@@ -328,9 +333,7 @@ class Trader:
             self._data.spot(event)
             self._observe_strikes(event)
         elif isinstance(event, TradePrint):
-            state = self._data.states.get(event.condition_id)
-            if state is not None and state.window is not None:
-                state.window.tell("on_trade", event)
+            self._data.trade(event)
         elif isinstance(event, OrderUpdate | TradeUpdate):
             self.orders.on_event(event)
         elif isinstance(event, TickSizeChange):

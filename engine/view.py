@@ -2,13 +2,18 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from engine.book import Ladder, Mirror
+from engine.indicators import Indicators, MarketIndicators
 from engine.orders import OrderManager
 from engine.portfolio import Portfolio
 from engine.spot import SpotHistory
 from models.markets import Market, Outcome
 from models.orders import Order
 from models.units import SECOND_NS, SPOT_USD
+from strategies.features.ring import Times
 
 
 class MarketView:
@@ -24,6 +29,7 @@ class MarketView:
         "_portfolio",
         "_spot",
         "down",
+        "features",
         "ladder",
         "market",
         "now_ns",
@@ -37,11 +43,13 @@ class MarketView:
         orders: OrderManager,
         portfolio: Portfolio,
         is_fresh: Callable[[int], bool],
+        features: MarketIndicators | None = None,
     ) -> None:
         self.market = market
         self.ladder = ladder
         self.down: Mirror = ladder.mirrored
         self.now_ns = 0
+        self.features = features or Indicators().market(market.condition_id, market.asset)
         self._spot = spot
         self._orders = orders
         self._portfolio = portfolio
@@ -77,6 +85,16 @@ class MarketView:
 
     def volatility(self, seconds: float) -> float | None:
         return self._spot.volatility(self.now_ns, seconds)
+
+    def spot_window(self, seconds: float) -> tuple[Times, npt.NDArray[np.int64]]:
+        return self._spot.between(self.now_ns - round(seconds * SECOND_NS), self.now_ns)
+
+    def indicator(self, name: str, part: str = "value") -> float | None:
+        return self.features.value(name, part)
+
+    def window(self, name: str, seconds: float) -> tuple[Times, npt.NDArray[np.float64]]:
+        start_ns = self.now_ns - round(seconds * SECOND_NS)
+        return self.features.window(name, start_ns, self.now_ns)
 
     def position_e6(self, outcome: Outcome) -> int:
         return self._portfolio.shares_e6(self.market.token(outcome))

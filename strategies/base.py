@@ -17,12 +17,16 @@ that `snapshot` and `restore` carry over a restart.
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from models.events import MarketResolved, TradePrint
 from models.execution import Algo, AtEnd
 from models.markets import Market, Outcome
 from models.orders import Fill, Order
+from strategies.features.ring import Times
+from strategies.features.spec import Feature
 from strategies.intents import (
     INTENTS,
     Buy,
@@ -124,6 +128,27 @@ class View(Protocol):
         """Realised volatility per square root of a second over the last `seconds`."""
         ...
 
+    def spot_window(self, seconds: float) -> tuple[Times, npt.NDArray[np.int64]]:
+        """Times (ns) and spot prices (e8) of the last `seconds`, oldest first, read-only.
+
+        They show other rows after the next price: copy what is to be kept.
+        """
+        ...
+
+    def indicator(self, name: str, part: str = "value") -> float | None:
+        """Newest result of an indicator of `Strategy.indicators`, None until it is warm.
+
+        Raises `BadValue` for one that was not declared, or has no such part.
+        """
+        ...
+
+    def window(self, name: str, seconds: float) -> tuple[Times, npt.NDArray[np.float64]]:
+        """Times (ns) and samples of a declared `History` of the last `seconds`, oldest first.
+
+        Read-only, and other rows after the next sample: copy what is to be kept.
+        """
+        ...
+
     def position_e6(self, outcome: Outcome) -> int:
         """Shares of this agent, in e6."""
         ...
@@ -158,6 +183,16 @@ class Strategy:
 
     def __init__(self, params: StrategyParams) -> None:
         self.params: Any = params
+
+    def indicators(self) -> Mapping[str, Feature]:
+        """What `view.indicator` and `view.window` shall know, by name; asked once, at the start.
+
+        The engine feeds and keeps them, over restarts too. Nothing declared costs nothing.
+
+            def indicators(self):
+                return {"fast": Feature(Ema(self.params.fast_s), Source.SPOT, every_s=1)}
+        """
+        return {}
 
     def on_start(self, view: View) -> Intents:
         """The market's window begins for this agent (also after a restart)."""

@@ -93,16 +93,6 @@ def test_average_of_the_last_seconds():
     assert history.average(100 * SECOND_NS, 3) is None
 
 
-def test_nothing_is_allocated_after_creation():
-    history = SpotHistory(16)
-    times, prices = history._times, history._prices
-    for second in range(1000):
-        history.append(second * SECOND_NS, second + 1)
-    assert history._times is times
-    assert history._prices is prices
-    assert len(history) == 16
-
-
 def test_thinned_rows_carry_a_lookback_over_a_restart():
     history = SpotHistory()
     for second in range(900):
