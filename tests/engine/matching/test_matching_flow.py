@@ -43,14 +43,14 @@ ODD_PRICES = (4_990, 5_010, 9_710, 9_995, 0, 10_000, 333)
 ODD_SIZES = (1, 10_000, 4_990_000, 5_000_000, 5_000_001, 7_777_777, 12_345_600)
 
 
-def some_operations(seed: int, count: int) -> list[tuple[Any, ...]]:
+def some_operations(seed: int, count: int, tick: int = 100) -> list[tuple[Any, ...]]:
     """Random operations, most of them sensible, around a price that may lie at an edge."""
     rng = random.Random(seed)
     middle = rng.choice((50, 50, 50, 4, 96))
-    return [_operation(rng, middle, number) for number in range(count)]
+    return [_operation(rng, middle, number, tick) for number in range(count)]
 
 
-def _operation(rng: random.Random, middle: int, number: int) -> tuple[Any, ...]:
+def _operation(rng: random.Random, middle: int, number: int, tick: int) -> tuple[Any, ...]:
     what = rng.random()
     if what < 0.10:
         return "cancel", max(0, number - rng.randrange(12))
@@ -64,6 +64,8 @@ def _operation(rng: random.Random, middle: int, number: int) -> tuple[Any, ...]:
     outcome = rng.choice(tuple(Outcome))
     if outcome is Outcome.DOWN:
         price = 10_000 - price
+    if tick != 100:
+        price = (price + rng.randrange(-5, 6) * tick) // tick * tick
     if rng.random() < 0.05:
         price = rng.choice(EDGES + ODD_PRICES)
     tif = rng.choice((*TimeInForce, TimeInForce.GTC, TimeInForce.GTC))
@@ -82,8 +84,10 @@ def _size(rng: random.Random) -> int:
 class Pair:
     """The core and the oracle side by side, given the same operations."""
 
-    def __init__(self, config: ExchangeConfig, fee: FeeSchedule, delay_ms: int) -> None:
-        self.market = make_market(fee=fee)
+    def __init__(
+        self, config: ExchangeConfig, fee: FeeSchedule, delay_ms: int, tick: int = 100
+    ) -> None:
+        self.market = make_market(fee=fee, tick_e4=tick)
         self.core = make_exchange(
             self.market, config=config, delay_ms=delay_ms, cash=40_000_000, shares=20_000_000
         )
@@ -240,14 +244,15 @@ def _name(order_id: str) -> str:
     rules=RULES,
     fee=st.sampled_from(FEES),
     delay_ms=st.sampled_from((0, 0, 150)),
+    tick=st.sampled_from((100, 100, 100, 1_000, 50, 25, 10, 1)),
     seed=st.integers(0, 2**32),
     count=st.integers(20, 80),
 )
 def test_core_equals_the_naive_exchange(
-    rules: ExchangeConfig, fee: FeeSchedule, delay_ms: int, seed: int, count: int
+    rules: ExchangeConfig, fee: FeeSchedule, delay_ms: int, tick: int, seed: int, count: int
 ) -> None:
-    pair = Pair(rules, fee, delay_ms)
-    for operation in some_operations(seed, count):
+    pair = Pair(rules, fee, delay_ms, tick)
+    for operation in some_operations(seed, count, tick):
         pair.do(operation)
 
 

@@ -354,6 +354,12 @@ def test_other_bytes_are_no_snapshot(data: bytes) -> None:
         Exchange.restore(data)
 
 
+def test_a_snapshot_of_another_version_is_refused() -> None:
+    data = make_exchange().snapshot().replace(b'"version":2', b'"version":1')
+    with pytest.raises(BadValue, match="has version 1, not 2"):
+        Exchange.restore(data)
+
+
 def test_snapshot_waits_for_events_that_are_not_told() -> None:
     exchange = make_exchange(shares=10 * SHARE)
     exchange.submit(make_order("s", "ann", UP, SELL, 5_000, 10), NOW)
