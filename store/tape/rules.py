@@ -14,7 +14,7 @@ RULES: Mapping[str, str] = {
     "gap": "nothing for longer than allowed: the feed counts as dark until a book is told anew",
     "late_row": "a book or print after the end of its window: skipped",
     "malformed_row": "a line that is not what the format says: skipped",
-    "mirror_broken": "Down's book is not the mirror of Up's: the row's book is skipped",
+    "mirror_broken": "Down's book is not the mirror of Up's: Up's is kept, as live",
     "mirror_row": "news of the Down token, whose mirror is kept: skipped",
     "negative_size": "a size that is no number above zero: the row is skipped",
     "not_market_data": "an event that says nothing of a market, such as one of our orders: skipped",
