@@ -56,9 +56,9 @@ def parquet_columns(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[A
 
 
 def array_of(column: Any) -> npt.NDArray[Any]:
-    """One column as an array; times become nanoseconds since the epoch."""
+    """One column as an array; times become nanoseconds since the epoch, -1 where missing."""
     if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64())
+        column = column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64()).fill_null(-1)
     if pa.types.is_integer(column.type) and column.null_count:
         column = column.cast(pa.float64())
     array: npt.NDArray[Any] = column.to_numpy()
