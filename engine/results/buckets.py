@@ -58,17 +58,16 @@ def by_time_left(
         assert low is not None
         rows = settled & (left >= low) & ((left < high) if high is not None else True)
         if rows.any():
-            buckets.append(_bucket(_range(low, high), low, high, fills, pnl, rows))
+            buckets.append(_bucket(range_label(low, high), low, high, fills, pnl, rows))
     return tuple(buckets)
 
 
-def _range(low: int, high: int | None) -> str:
-    unit = 60 if low >= 60 else 1
-    name = "min" if unit == 60 else "s"
+def range_label(low: int, high: int | None) -> str:
+    """Name the times from `low` up to `high` seconds."""
+    seconds = low < 60 and high is not None and high <= 60
+    unit, name = (1, "s") if seconds else (60, "min")
     if high is None:
         return f"{low // unit} {name} or more"
-    if high >= 60 and unit == 1:
-        return f"{low} s-{high // 60} min"
     return f"{low // unit}-{high // unit} {name}"
 
 
