@@ -2,7 +2,8 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Callable
+import functools
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from polymarket.environments import Environment
 
 from models.settings import Settings
 from models.units import SECOND_NS
+from venue.simulator import sources
 from venue.simulator.clock import ManualClock
 from venue.simulator.config import RECORDING, SimulatorConfig
 from venue.simulator.server import RunningSimulator, start_simulator
@@ -143,6 +145,19 @@ async def open_client(stage: Stage, kind: str) -> Any:
         environment=environment(stage.sim),
     )
     return Threaded(inner)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_starts(tmp_path_factory) -> Iterator[None]:
+    """Spare every test the two costs of a start that none of them is about.
+
+    A client on loopback needs none of the certificate authorities it would read, and the recorded
+    books are the same for every simulator.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("authorities")))
+        patch.setattr(sources, "load_recording", functools.cache(sources.load_recording))
+        yield
 
 
 @pytest.fixture

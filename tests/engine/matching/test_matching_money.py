@@ -21,7 +21,11 @@ from matching_kit import (
 
 from engine.matching import HOUSE, Exchange
 from engine.matching.audit import imbalances
-from engine.matching.history import (
+from engine.matching.kernels.layout import MAX_SIZE
+from engine.matching.kernels.money import taker_fee
+from engine.matching.types import CancelReason, FeeRounding, Redeemed, Resolved
+from models.errors import BadValue
+from models.history import (
     FEE,
     FIRST_FEE,
     NO_FEE,
@@ -29,12 +33,8 @@ from engine.matching.history import (
     settlement_rule,
     taker_delay_ms,
 )
-from engine.matching.kernels.layout import MAX_SIZE
-from engine.matching.kernels.money import taker_fee
-from engine.matching.settlement import settlement_price, winner
-from engine.matching.types import CancelReason, FeeRounding, Redeemed, Resolved
-from models.errors import BadValue
 from models.markets import FeeSchedule, Settlement, taker_fee_e6
+from models.settlement import settlement_price, winner
 from models.units import SECOND_NS, SHARE, USD
 
 PRICES = st.integers(1, 9_999)

@@ -5,11 +5,12 @@ The clock is the simulator's and stands still between `advance`s; sockets and HT
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from engine.orders import OrderManager, OrderSettings
@@ -197,6 +198,14 @@ class Desk:
                 assert order.state is OrderState.REJECTED, order
         assert all(count == 1 for count in intents.values()), f"sent twice: {intents}"
         assert {(f.trade_id, f.order_id) for f in self.portfolio.fills()} == set(self.store.fills)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_authorities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Spare every client on loopback the 20 ms of reading certificate authorities."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("authorities")))
+        yield
 
 
 Open = Callable[..., Awaitable[Desk]]
