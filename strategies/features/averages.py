@@ -67,7 +67,8 @@ class Macd(ValueIndicator):
 
     As in TA-Lib both averages start at the same sample, number `slow`: the fast one is seeded by
     the mean of the `fast` samples before it. `signal` is the EMA of the line. All parts are NaN
-    until the signal is warm, after ``slow + signal - 1`` samples.
+    until the signal is warm, after ``slow + signal - 1`` samples. The averages are of distances
+    from the first sample, which changes nothing but the digits lost to a large price.
 
     Attributes
     ----------
@@ -78,13 +79,13 @@ class Macd(ValueIndicator):
     """
 
     __slots__ = (
-        "_fast", "_signal", "_skip", "_slow", "fast", "histogram",
+        "_base", "_fast", "_signal", "_skip", "_slow", "fast", "histogram",
         "pending", "signal", "signal_period", "slow", "value",
     )  # fmt: skip
     PARTS: ClassVar[tuple[str, ...]] = ("value", "signal", "histogram")
     CONFIG: ClassVar[tuple[str, ...]] = ("fast", "slow", "signal_period")
     STATE: ClassVar[tuple[str, ...]] = (
-        "_fast", "_slow", "_signal", "_skip", "pending", "value", "signal", "histogram",
+        "_fast", "_slow", "_signal", "_skip", "_base", "pending", "value", "signal", "histogram",
     )  # fmt: skip
 
     def __init__(self, fast: int = 12, slow: int = 26, signal_period: int = 9) -> None:
@@ -100,10 +101,16 @@ class Macd(ValueIndicator):
         for average in (self._fast, self._slow, self._signal):
             average.reset()
         self._skip = self.slow - self.fast
+        self._base = nan
         self.pending: float | None = None
         self.value = self.signal = self.histogram = nan
 
     def update(self, value: float) -> float:
+        if not -LIMIT < value < LIMIT:
+            raise refuse(self, value)
+        if self._base != self._base:
+            self._base = value
+        value -= self._base
         slow = self._slow.update(value)
         if self._skip:
             self._skip -= 1

@@ -2,7 +2,8 @@
 
 Adding the newest and taking away the oldest leaves a rounding error behind each time. Here each
 step's error is kept beside the sum (two-sum: Knuth, The Art of Computer Programming 2, 4.2.2)
-and once per period everything is added up anew, so an error lives for a period at most.
+and once per period everything is added up anew, so an error lives for a period at most. The sum
+and its error together hold some 32 digits: of an outlier that has left nothing stays.
 """
 
 from math import fsum, sqrt
@@ -40,9 +41,8 @@ class RollingSum(Indicator):
             self.count = at
         if at == self.period:
             self.at = 0
-            self._total = fsum(values)
-            self._carry = 0.0
-            self.value = self._total
+            self.value = self._total = fsum(values)
+            self._carry = fsum([*values, -self._total])
             return self.value
         self.at = at
         if self.count == self.period:
@@ -133,9 +133,11 @@ class RollingMoments(Indicator):
 
     def _recompute(self, pivot: float) -> None:
         self._pivot = pivot
-        self._first = fsum(one - pivot for one in self.values)
-        self._second = fsum((one - pivot) * (one - pivot) for one in self.values)
-        self._first_carry = self._second_carry = 0.0
+        steps = [one - pivot for one in self.values]
+        squares = [step * step for step in steps]
+        self._first, self._second = fsum(steps), fsum(squares)
+        self._first_carry = fsum([*steps, -self._first])
+        self._second_carry = fsum([*squares, -self._second])
 
 
 def _moved(total: float, new: float, old: float) -> tuple[float, float]:
