@@ -13,6 +13,8 @@ from models.tape import DTYPES, Report, Row, Tape
 Columns = Mapping[str, npt.NDArray[Any]]
 """One array per name of `models.tape.DTYPES`, all of one length."""
 
+MOST_MARKETS = int(np.iinfo(np.uint16).max) + 1
+
 
 def rows_in(columns: Columns) -> int:
     return len(columns["ts_ns"])
@@ -87,6 +89,8 @@ def refuse_disorder(
     first_row
         Number of the first of these rows, for messages.
     """
+    if markets > MOST_MARKETS:
+        raise BadValue(f"tape: {markets} markets are more than the {MOST_MARKETS} it can tell")
     ts, recv = columns["ts_ns"], columns["recv_ns"]
     if not len(ts):
         return
