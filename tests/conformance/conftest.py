@@ -20,6 +20,7 @@ from venue.simulator import sources
 from venue.simulator.clock import ManualClock
 from venue.simulator.config import RECORDING, SimulatorConfig
 from venue.simulator.server import RunningSimulator, start_simulator
+from venue.simulator.sources import RECORDED
 from venue.simulator.windows import Window
 
 START_S = 1_800_003_600
@@ -155,6 +156,7 @@ def quick_starts(tmp_path_factory) -> Iterator[None]:
     books are the same for every simulator.
     """
     with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SSL_CERT_FILE", raising=False)
         patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("authorities")))
         patch.setattr(sources, "load_recording", functools.cache(sources.load_recording))
         yield
@@ -170,6 +172,7 @@ def make_stage(tmp_path) -> Callable[..., Any]:
             home=tmp_path / "sim",
             recording=Settings().floor_data_dir / RECORDING,
             taker_delay_ms=0,
+            series=(RECORDED,),
         )
         sim = await start_simulator(dataclasses.replace(config, **changes), clock)
         return Stage(sim, clock)
@@ -179,7 +182,7 @@ def make_stage(tmp_path) -> Callable[..., Any]:
 
 @pytest.fixture
 async def stage(make_stage) -> AsyncIterator[Stage]:
-    """Five minutes into a replayed 15-minute window, no taker delay."""
+    """Five minutes into a replayed 15-minute window, no taker delay; BTC's 15 minutes alone."""
     stage = await make_stage()
     yield stage
     await stage.sim.close()

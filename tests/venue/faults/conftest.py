@@ -204,6 +204,7 @@ class Desk:
 def no_authorities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Spare every client on loopback the 20 ms of reading certificate authorities."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SSL_CERT_FILE", raising=False)
         patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("authorities")))
         yield
 
