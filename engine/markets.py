@@ -104,7 +104,7 @@ class MarketData:
             return known
         if market.strike_e8 is None:
             market = replace(market, strike_e8=self.strikes.get(market.condition_id))
-        ladder = Ladder()
+        ladder = self.new_ladder(market)
         asset = market.asset
 
         def fresh(now_ns: int) -> bool:
@@ -115,6 +115,10 @@ class MarketData:
         view = MarketView(market, ladder, spot, self._orders, self._portfolio, fresh, features)
         state = self.states[market.condition_id] = MarketState(market, view)
         return state
+
+    def new_ladder(self, market: Market) -> Ladder:
+        """Make the book of a market that is new here."""
+        return Ladder()
 
     def history(self, asset: str, source: SpotSource) -> SpotHistory:
         return self._spot.setdefault((asset, source), SpotHistory())

@@ -99,6 +99,11 @@ class Pace:
         until = min(self._next_second_ns, self._quit_ns)
         return min(until, self._next_tick_ns) if self._dirty else until
 
+    @property
+    def touch_ns(self) -> int | None:
+        """From when on a change makes a tick due at once; None while a tick is coming anyway."""
+        return None if self._dirty else self._next_tick_ns
+
     def over(self, now_ns: int) -> bool:
         """Whether the window is over for the strategy; ``on_stop`` comes next."""
         return now_ns >= self._quit_ns

@@ -119,6 +119,9 @@ class QueuePosition:
             self._shown = displayed_e6
             return
         self._settle(now_ns)
+        if now_ns - self._traded_ns > self._grace_ns:
+            # However rarely the level is told, a print explains no fall that comes too late.
+            self._traded = 0
         fall = self._shown - displayed_e6
         self._shown = displayed_e6
         if fall > 0:

@@ -38,9 +38,9 @@ class _Room:
 
     __slots__ = ("depth", "market", "over", "resting")
 
-    def __init__(self, market: Market, view: int | None) -> None:
+    def __init__(self, market: Market, depth: Depth) -> None:
         self.market = market
-        self.depth = Depth(view)
+        self.depth = depth
         self.resting: dict[str, Resting] = {}
         self.over: set[str] = set()
         """Ids of orders that really ended; the owner does not know of what still rests here."""
@@ -79,9 +79,19 @@ class Shadow:
             raise BadValue(f"account {account!r} is open already")
         self.accounts[account] = new_account(cash_e6)
 
-    def list_market(self, market: Market, view: int | None = None) -> None:
-        """Begin to follow a market; `view` is how many levels a side its feed shows at most."""
-        self._rooms.setdefault(market.condition_id, _Room(market, view))
+    def list_market(
+        self, market: Market, view: int | None = None, depth: Depth | None = None
+    ) -> None:
+        """Begin to follow a market.
+
+        Parameters
+        ----------
+        view
+            Levels a side its feed shows at most.
+        depth
+            Where the book is read from instead of what `step` is told.
+        """
+        self._rooms.setdefault(market.condition_id, _Room(market, depth or Depth(view)))
 
     def drop_market(self, condition_id: str) -> None:
         """Stop following a market; its resting orders are gone, its shares stay."""
@@ -124,6 +134,11 @@ class Shadow:
         room = self._rooms.get(condition_id)
         if room is not None and order_id in room.resting:
             room.over.add(order_id)
+
+    def resting(self, condition_id: str) -> list[Resting]:
+        """Our orders that rest in a market, in the order they came."""
+        room = self._rooms.get(condition_id)
+        return list(room.resting.values()) if room else []
 
     def ahead(self, condition_id: str) -> dict[str, int | None]:
         """Shares ahead of each resting order, by id; None while nobody can tell."""
