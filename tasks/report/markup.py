@@ -62,6 +62,7 @@ def table(
     numeric: Iterable[int] = (),
     caption: str | None = None,
     long: Iterable[int] = (),
+    tall: bool = False,
 ) -> Markup:
     """Make a table that scrolls sideways where it must.
 
@@ -71,6 +72,8 @@ def table(
         Columns set flush right in figures of one width.
     long
         Columns of running text, which may wrap.
+    tall
+        Keep many rows in a frame that scrolls.
     """
     kinds = dict.fromkeys(numeric, "num") | dict.fromkeys(long, "long")
 
@@ -94,6 +97,6 @@ def table(
             el("thead", header),
             el("tbody", body),
         ),
-        class_="scroll",
+        class_="scroll tall" if tall else "scroll",
         tabindex="0",
     )

@@ -189,7 +189,7 @@ def adverse(agents: Sequence[AgentSummary]) -> Markup:
         top = max(axes.get_ylim()[1], 0.0)
         axes.set_ylim(top=top * 1.18 or 1.0)
         axes.text(
-            0.01, 0.99, "● maker   □ taker   bars: 95 %", transform=axes.transAxes,
+            0.01, 0.99, "● maker · □ taker · bars 95 %", transform=axes.transAxes,
             va="top", color=INK, fontsize=9.5,
         )  # fmt: skip
 

@@ -148,9 +148,9 @@ def _tiles(summary: Summary) -> Markup:
             f"{percent(total.returns.total, sign=True)} of {usd(total.money.capital_e6)}",
         ),
         _tile(
-            "Sharpe ratio, a year",
+            "Sharpe ratio",
             ratio(total.returns.sharpe),
-            f"± {ratio(error)}" if error is not None else "undefined",
+            f"± {ratio(error)}, of a year" if error is not None else "undefined",
         ),
         _tile("Max drawdown", percent(total.drawdown.depth), f"{usd(total.drawdown.depth_e6)} USD"),
         _tile(

@@ -63,6 +63,8 @@ figure svg text {{ font-family: inherit !important; }}
 .legend span {{ display: inline-flex; align-items: center; gap: 7px; }}
 .scroll {{ overflow-x: auto; border: 1px solid var(--line); border-radius: 10px;
   background: var(--panel); margin: 0 0 10px; }}
+.tall {{ max-height: 560px; overflow-y: auto; }}
+@media print {{ .tall {{ max-height: none; }} }}
 table {{ border-collapse: collapse; width: 100%; font-size: 13.5px; }}
 caption {{ text-align: left; padding: 8px 12px; }}
 th, td {{ padding: 5px 12px; text-align: left; vertical-align: top; white-space: nowrap;

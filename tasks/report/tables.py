@@ -194,7 +194,8 @@ def windows(result: RunResult) -> Markup:
             moment(int(rows["opened_ns"][at])), winners.get(int(rows["winner"][at]), NONE),
             f"{rows['fills'][at]:,}", usd(int(rows["bought_e6"][at])),
             usd(int(rows["sold_e6"][at])), usd(int(rows["payout_e6"][at])),
-            usd(int(rows["fees_e6"][at])), gain(int(rows["pnl_e6"][at])),
+            usd(int(rows["fees_e6"][at])),
+            "open" if rows["winner"][at] == UNRESOLVED else gain(int(rows["pnl_e6"][at])),
         ]
         for at in order
     ]  # fmt: skip
@@ -202,7 +203,7 @@ def windows(result: RunResult) -> Markup:
         return el("p", "No window had a fill.", class_="note")
     head = ("window", "agent", "first fill, UTC", "winner", "fills", "bought", "sold", "payout",
             "fees", "P&L, USD")  # fmt: skip
-    return join([_note("windows", total), table(head, body, numeric=range(4, 10))])
+    return join([_note("windows", total), table(head, body, numeric=range(4, 10), tall=True)])
 
 
 def _cut(value: str) -> str:
@@ -230,7 +231,7 @@ def orders(result: RunResult) -> Markup:
         return el("p", "No order was sent.", class_="note")
     head = ("created, UTC", "agent", "market", "order", "price", "shares", "filled", "for",
             "state", "lasted", "reason", "note")  # fmt: skip
-    return join([_note("orders", total), table(head, body, numeric=(4, 5, 6, 9), long=(10, 11))])
+    return join([_note("orders", total), table(head, body, (4, 5, 6, 9), long=(10, 11), tall=True)])
 
 
 def _lasted(created_ns: int, ended_ns: int) -> str:

@@ -46,7 +46,8 @@ def shares(size_e6: int) -> str:
 
 
 def price(price_e4: int) -> str:
-    return f"{Decimal(price_e4).scaleb(-4).normalize():f}"
+    """Write a price in dollars, to the cent or as finely as it is: ``0.40``, ``0.405``."""
+    return f"{Decimal(price_e4) / 10_000:.2f}" if price_e4 % 100 == 0 else f"{price_e4 / 1e4:g}"
 
 
 def moment(time_ns: int | None) -> str:
