@@ -132,7 +132,7 @@ class Scope:
 class MarketIndicators:
     """One market's indicators, its asset's included."""
 
-    __slots__ = ("_all", "_book", "_micro", "_mid", "_scope", "_volume")
+    __slots__ = ("_all", "_book", "_micro", "_mid", "_samplers", "_scope", "_top", "_volume")
 
     def __init__(self, scope: Scope, spot: Scope) -> None:
         self._scope = scope
@@ -141,18 +141,29 @@ class MarketIndicators:
         self._mid = scope.samplers.get(Source.MID, [])
         self._micro = scope.samplers.get(Source.MICRO, [])
         self._volume = scope.samplers.get(Source.VOLUME, [])
+        self._samplers = [one for some in scope.samplers.values() for one in some]
+        self._top: tuple[int, int, int, int] | None = None
 
     @property
     def hears(self) -> bool:
         """Whether anything here is of books or trades."""
-        return bool(self._scope.samplers)
+        return bool(self._samplers)
 
     # --- told from outside ----------------------------------------------------------------------
 
     def on_book(
         self, ts_ns: int, bid_e4: int, bid_size_e6: int, ask_e4: int, ask_size_e6: int
     ) -> None:
-        """Up's best levels after a message; both sides there and not crossed."""
+        """Up's best levels after a whole message; both sides there and not crossed.
+
+        One that changed nothing here only lets time pass.
+        """
+        top = (bid_e4, bid_size_e6, ask_e4, ask_size_e6)
+        for sampler in self._samplers if top == self._top else self._volume:
+            sampler.advance(ts_ns)
+        if top == self._top:
+            return
+        self._top = top
         for sampler in self._mid:
             sampler.take(ts_ns, (bid_e4 + ask_e4) / (2 * PRICE_ONE))
         if self._micro or self._book:
@@ -162,8 +173,6 @@ class MarketIndicators:
                 sampler.take(ts_ns, micro_price(bid, bid_size, ask, ask_size))
             for sampler in self._book:
                 sampler.take(ts_ns, bid, bid_size, ask, ask_size)
-        for sampler in self._volume:
-            sampler.advance(ts_ns)
 
     def on_trade(self, ts_ns: int, size_e6: int) -> None:
         """A public trade of either token."""
@@ -172,6 +181,7 @@ class MarketIndicators:
 
     def on_dark(self) -> None:
         """The feed was lost: what follows does not follow from what was."""
+        self._top = None
         self._scope.gap()
 
     # --- asked by the view ----------------------------------------------------------------------

@@ -29,7 +29,7 @@ class FeatureWindow(Generic[Scalar]):
         ``np.float64`` for features, ``np.int64`` for prices in base units.
     """
 
-    __slots__ = ("_capacity", "_end", "_falls", "_last_ns", "_shown", "_times", "_values")
+    __slots__ = ("_capacity", "_end", "_falls", "_last_ns", "_times", "_values")
 
     def __init__(self, capacity: int, dtype: type[Scalar]) -> None:
         if capacity < 2:
@@ -38,9 +38,6 @@ class FeatureWindow(Generic[Scalar]):
         self._times: Times = np.zeros(2 * capacity, dtype=np.int64)
         self._values: npt.NDArray[Scalar] = np.zeros(2 * capacity, dtype=dtype)
         self._falls = np.zeros(capacity, dtype=np.bool_)
-        self._shown: tuple[Times, npt.NDArray[Scalar]] = (self._times[:], self._values[:])
-        for shown in self._shown:
-            shown.flags.writeable = False
         self._end = 0
         self._last_ns = 0
 
@@ -125,15 +122,13 @@ class FeatureWindow(Generic[Scalar]):
 
     def rows(self) -> tuple[Times, npt.NDArray[Scalar]]:
         """Times and values of every point kept, oldest first."""
-        first = max(0, self._end - self._capacity)
-        times, values = self._shown
-        return times[first : self._end], values[first : self._end]
+        return self._shown(max(0, self._end - self._capacity), self._end)
 
     def latest(self, count: int) -> tuple[Times, npt.NDArray[Scalar]]:
         """Times and values of the last `count` points or as many as there are, newest first."""
         first = self._end - max(0, min(count, len(self)))
-        times, values = self._shown
-        return times[first : self._end][::-1], values[first : self._end][::-1]
+        times, values = self._shown(first, self._end)
+        return times[::-1], values[::-1]
 
     def latest_into(self, out: npt.NDArray[Scalar]) -> int:
         """Fill a caller's array with the last values, newest first; return how many."""
@@ -143,16 +138,23 @@ class FeatureWindow(Generic[Scalar]):
 
     def between(self, start_ns: int, end_ns: int) -> tuple[Times, npt.NDArray[Scalar]]:
         """Times and values with ``start_ns <= time <= end_ns``, oldest first."""
-        times, values = self.rows()
-        first = int(times.searchsorted(start_ns, side="left"))
-        last = int(times.searchsorted(end_ns, side="right"))
-        return times[first:last], values[first:last]
+        oldest = max(0, self._end - self._capacity)
+        times = self._times[oldest : self._end]
+        first = oldest + int(times.searchsorted(start_ns, side="left"))
+        last = oldest + int(times.searchsorted(end_ns, side="right"))
+        return self._shown(first, last)
 
     def as_of(self, ts_ns: int) -> tuple[int, Scalar] | None:
         """Time and value of the last point at or before `ts_ns`, None before the first."""
-        times, values = self.rows()
-        index = int(times.searchsorted(ts_ns, side="right")) - 1
-        return None if index < 0 else (int(times[index]), values[index])
+        oldest = max(0, self._end - self._capacity)
+        at = oldest + int(self._times[oldest : self._end].searchsorted(ts_ns, side="right")) - 1
+        return None if at < oldest else (int(self._times[at]), self._values[at])
+
+    def _shown(self, first: int, last: int) -> tuple[Times, npt.NDArray[Scalar]]:
+        times, values = self._times[first:last], self._values[first:last]
+        times.setflags(write=False)
+        values.setflags(write=False)
+        return times, values
 
     # --- within ---------------------------------------------------------------------------------
 

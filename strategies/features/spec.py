@@ -43,7 +43,8 @@ class Feature:
     source
         What it is fed with.
     every_s
-        Length of a sampling period, 0.1 to 3600 s; 0 takes every event as a sample.
+        Length of a sampling period, 0.1 to 3600 s; 0 takes every price, every change of the best
+        level or every trade as a sample.
     """
 
     indicator: Indicator

@@ -1,7 +1,9 @@
 """The ring against a plain deque, and that its memory is made once."""
 
+import pickle
 import tracemalloc
 from collections import deque
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -97,6 +99,15 @@ def test_the_last_point_can_be_corrected_and_all_forgotten():
     ring.clear()
     assert (len(ring), ring.last_ns, ring.last) == (0, 0, None)
     assert ring.append(0, 5), "time begins anew"
+
+
+def test_a_copy_lives_a_life_of_its_own():
+    ring = FeatureWindow(4, np.float64)
+    ring.append(1, 1.0)
+    for again in (deepcopy(ring), pickle.loads(pickle.dumps(ring))):
+        again.append(2, 2.0)
+        assert pairs(again.rows()) == [(1, 1.0), (2, 2.0)]
+        assert pairs(ring.rows()) == [(1, 1.0)]
 
 
 def test_a_window_of_one_point_is_refused():
