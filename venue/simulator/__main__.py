@@ -13,15 +13,26 @@ from models.settings import load_settings
 from venue.simulator.config import config_from_settings
 from venue.simulator.server import start_simulator
 
+NEVER = 2**31 - 1
+COLLECT_S = 3600.0
+
 
 def calm_collector() -> None:
-    """Keep the garbage collector from halting the loop: few full passes, none over the start.
+    """Keep the garbage collector from halting the loop: short passes over what is young only.
 
-    Orders and trades live long and hold no cycles; a full pass over them only costs time.
+    Orders and trades live long and hold no cycles; a full pass over them only costs time. What
+    little garbage grows old waits for `collect_seldom`.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 100)
+    gc.set_threshold(5_000, 10, NEVER)
+
+
+async def collect_seldom() -> None:
+    """Look for old garbage, without end: the one pass that may take long."""
+    while True:
+        await asyncio.sleep(COLLECT_S)
+        gc.collect()
 
 
 async def run() -> None:
@@ -38,9 +49,11 @@ async def run() -> None:
         loop.add_signal_handler(name, stop.set)
     simulator = await start_simulator(config_from_settings(settings))
     calm_collector()
+    collector = asyncio.create_task(collect_seldom(), name="simulator-collector")
     try:
         await stop.wait()
     finally:
+        collector.cancel()
         await simulator.close()
 
 

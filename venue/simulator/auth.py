@@ -10,6 +10,7 @@ import hmac
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from venue.simulator.eip712 import auth_digest, parse_address, recover
 from venue.simulator.errors import bad, unauthorized
@@ -72,9 +73,13 @@ def verify_l1(headers: Mapping[str, str]) -> tuple[str, int]:
 
 def sign_l2(secret: str, timestamp: str, method: str, path: str, body: bytes) -> str:
     """Signature of a level-2 request; `path` has no query string."""
-    key = base64.urlsafe_b64decode(secret + "=" * (-len(secret) % 4))
     message = f"{timestamp}{method}{path}".encode() + body
-    return base64.urlsafe_b64encode(hmac.new(key, message, hashlib.sha256).digest()).decode()
+    return base64.urlsafe_b64encode(hmac.digest(_raw(secret), message, "sha256")).decode()
+
+
+@lru_cache(maxsize=1024)
+def _raw(secret: str) -> bytes:
+    return base64.urlsafe_b64decode(secret + "=" * (-len(secret) % 4))
 
 
 class Keyring:

@@ -1,7 +1,8 @@
 """The simulator's disk: what the venue owes its clients, in one SQLite file.
 
 Rows are collected in memory and written in one transaction by `commit`, which the server calls
-before it answers. The write-ahead log survives the death of the process at any moment.
+before it answers. The write-ahead log survives the death of the process at any moment; a thread
+folds it into the database (`venue.simulator.checkpoints`).
 """
 
 import sqlite3
@@ -15,7 +16,9 @@ import msgspec
 
 from models.errors import ConfigError
 from venue.simulator.auth import ApiKey
+from venue.simulator.checkpoints import Checkpoints
 from venue.simulator.records import OrderRecord, Redemption, TradeRecord, WindowRecord
+from venue.simulator.seen import Seen
 
 VERSION = 1
 SCHEMA = """
@@ -32,7 +35,7 @@ CREATE TABLE IF NOT EXISTS balances (
 CREATE TABLE IF NOT EXISTS orders (
     order_id TEXT PRIMARY KEY, seq INTEGER NOT NULL, owner TEXT NOT NULL, open INTEGER NOT NULL,
     at_ns INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS orders_open ON orders (open, seq);
+CREATE INDEX IF NOT EXISTS orders_open ON orders (seq) WHERE open=1;
 CREATE TABLE IF NOT EXISTS trades (
     trade_id TEXT PRIMARY KEY, seq INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS windows (slug TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
@@ -40,6 +43,7 @@ CREATE TABLE IF NOT EXISTS redemptions (
     wallet TEXT NOT NULL, token TEXT NOT NULL, body BLOB NOT NULL,
     PRIMARY KEY (wallet, token)) WITHOUT ROWID;
 """
+PAGE_BYTES = 1024
 
 _pack = msgspec.msgpack.encode
 
@@ -52,6 +56,8 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
+            # Ids are random, so every order touches a page of its own: small ones write less.
+            self._db.execute(f"PRAGMA page_size={PAGE_BYTES}")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             found = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -62,11 +68,15 @@ class Journal:
                 )
             self._db.executescript(SCHEMA)
             self._db.execute(f"PRAGMA user_version={VERSION}")
+            self._db.execute("PRAGMA wal_autocheckpoint=0")
+            rows = self._db.execute("SELECT order_id FROM orders")
+            self._seen = Seen(row[0] for row in rows)
         except sqlite3.DatabaseError as error:
             raise ConfigError(
                 f"{path} can't be opened as the simulator's database ({error}); move it away to "
                 "start with empty accounts"
             ) from error
+        self._checkpoints = Checkpoints(path) if path is not None else None
         self._pending: list[tuple[str, tuple[Any, ...]]] = []
         self._orders: dict[str, OrderRecord] = {}
         self._trades: dict[str, TradeRecord] = {}
@@ -118,22 +128,27 @@ class Journal:
         )
 
     def commit(self) -> None:
-        """Write everything pending, all or nothing."""
+        """Write everything pending, all or nothing; what can't be written stays pending."""
         self._write_records()
         if not self._pending:
             return
         pending, self._pending = self._pending, []
-        self._db.execute("BEGIN IMMEDIATE")
         try:
+            self._db.execute("BEGIN IMMEDIATE")
             for statement, rows in groupby(pending, key=itemgetter(0)):
                 self._db.executemany(statement, [values for _, values in rows])
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            self._pending = pending + self._pending
             raise
-        self._db.execute("COMMIT")
+        if self._checkpoints is not None:
+            self._checkpoints.note(len(pending))
 
     def _write_records(self) -> None:
         for o in self._orders.values():
+            self._seen.add(o.order_id)
             row = (o.order_id, o.seq, o.owner, o.open, o.created_ns, _pack(o))
             self._add("INSERT OR REPLACE INTO orders VALUES (?,?,?,?,?,?)", row)
         for t in self._trades.values():
@@ -178,6 +193,8 @@ class Journal:
         pending = self._orders.get(order_id)
         if pending is not None:
             return pending
+        if not self._seen.perhaps(order_id):
+            return None
         row = self._db.execute("SELECT body FROM orders WHERE order_id=?", (order_id,)).fetchone()
         return msgspec.msgpack.decode(row[0], type=OrderRecord) if row else None
 
@@ -203,4 +220,6 @@ class Journal:
 
     def close(self) -> None:
         self.commit()
+        if self._checkpoints is not None:
+            self._checkpoints.close()
         self._db.close()

@@ -12,6 +12,8 @@ from venue.simulator.spot import TWAP_S, SpotPath, twap_e8
 from venue.simulator.windows import Window
 
 STEP_NS = SECOND_NS
+PHASES = 50
+"""Windows take their steps at so many different moments of a second, not all at once."""
 LEVELS = 6
 TAKERS_PER_STEP = 0.35
 
@@ -40,6 +42,7 @@ class ModelPlayer:
         self._window = window
         self._path = path
         self._seed = (seed, int(window.condition_id[2:18], 16))
+        self._phase_ns = self._seed[1] % PHASES * (STEP_NS // PHASES)
         self._due_ns = now_ns
 
     def next_ns(self) -> int | None:
@@ -47,7 +50,8 @@ class ModelPlayer:
 
     def play(self, now_ns: int, tick_e4: int) -> list[Step]:
         running = now_ns >= self._window.market.start_ns
-        self._due_ns = now_ns - now_ns % STEP_NS + (STEP_NS if running else 5 * STEP_NS)
+        behind_ns = (now_ns - self._phase_ns) % STEP_NS
+        self._due_ns = now_ns - behind_ns + (STEP_NS if running else 5 * STEP_NS)
         random = np.random.default_rng((*self._seed, now_ns // STEP_NS))
         fair = fair_value(self._window, self._path, now_ns) if running else 0.5
         bids, asks = _book(fair, tick_e4, random)
