@@ -1,34 +1,36 @@
 """The desk: carries out a strategy's intents, after the risk check and never without it."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import structlog
-
-from engine.intents import Refusal, to_request
+from engine.conditional.guards import Guards
+from engine.conditional.wishes import conditions_of_place, conditions_of_protect
+from engine.execution.parents import Executions
+from engine.execution.wishes import execution_of
+from engine.intents import share_fault, to_request
+from engine.order_index import OrderIndex, parent_of
 from engine.orders import OrderManager
 from engine.portfolio import Portfolio
 from engine.ports import Clock, Journal
-from engine.quoting import Holdings, plan
+from engine.quoting import Holdings, QuotePlan
+from engine.quoting import plan as plan_quote
 from engine.records import seen, sent, told
+from engine.refusals import Refusal, Refusals
+from engine.sending import Sender, Sent
 from engine.standing import DAY_NS, Standing
+from engine.targeting import Held, TargetPlan
+from engine.targeting import fault_of as target_fault
+from engine.targeting import plan as plan_target
 from engine.view import MarketView
-from models.errors import BadValue, StoreUnavailable, VenueUnavailable
+from models.conditional import Condition
+from models.errors import StoreUnavailable
+from models.events import TradePrint
+from models.journal import JournalState
 from models.markets import Market, Outcome
 from models.orders import Order, OrderRequest, OrderState
-from models.units import SECOND_NS, usd
+from models.units import usd
 from risk.limits import Exposure, Limits, check, headroom_e6, open_cost_e6, room_e6
-from strategies.base import Cancel, Intent, Place, Quote
-
-log = structlog.get_logger(__name__)
-
-REPEAT_NS = 30 * SECOND_NS
-"""The same refusal in the same market is noted no more often than this."""
-STORE_PAUSE_NS = 2 * SECOND_NS
-REJECTED_IN_A_ROW = 5
-REJECTED_PAUSE_NS = 5 * SECOND_NS
-"""Pause of a market in which this many orders in a row were refused by the venue."""
+from strategies.base import Cancel, Execute, Intent, Place, Protect, Quote, Target
 
 NO_QUOTE = Quote(None, 0, None, 0)
 
@@ -57,51 +59,26 @@ class Desk:
         self._on_breaker = on_breaker
         self._broke_on_day = -1
         self._count = 0
-        self._sending: Counter[str] = Counter()
-        self._paused_until_ns = 0
-        self._post_only_until_ns = 0
-        self._rejected: dict[str, int] = {}
-        self._held_until_ns: dict[str, int] = {}
-        self._noted: dict[tuple[str, str], int] = {}
-        self.pause_reason = ""
-        self.placed = 0
+        self._refusals = Refusals(agent, journal, clock)
+        self._sender = Sender(agent, orders, journal, clock, self._refusals)
+        self._index = OrderIndex(orders)
+        self.guards = Guards(agent, orders, portfolio, self._index, journal, clock)
+        self.executions = Executions(agent, self._index, journal, clock)
+
+    # --- standing -------------------------------------------------------------------------------
 
     @property
     def paused(self) -> bool:
-        return self._now_ns() < self._paused_until_ns
+        return self._sender.paused
 
-    async def carry_out(self, intents: Iterable[Intent], view: MarketView, closing: bool) -> None:
-        """Carry out intents one after the other.
+    @property
+    def pause_reason(self) -> str:
+        return self._sender.pause_reason
 
-        Parameters
-        ----------
-        closing
-            The window is ending: cancels and single orders still go, quotes don't.
-
-        Raises
-        ------
-        LeaseLost
-            The session is no longer ours.
-        """
-        self._tell_daily_loss()
-        for intent in intents:
-            if isinstance(intent, Quote):
-                await self._quote(NO_QUOTE if closing or not view.fresh else intent, view)
-            elif isinstance(intent, Place):
-                await self._place(intent, view)
-            elif isinstance(intent, Cancel):
-                await self._cancel(intent, view)
-            else:
-                text = f"{type(intent).__name__} is not an intent"
-                self.refuse(view.market, Refusal("invalid", text))
-
-    def _tell_daily_loss(self) -> None:
-        """Tell people, once a day, that the daily loss has stopped this agent's buying."""
-        loss_e6, today = -self._standing.day_pnl_e6(), self._now_ns() // DAY_NS
-        if loss_e6 >= self._limits.max_daily_loss_e6 and today != self._broke_on_day:
-            self._broke_on_day = today
-            limit = usd(self._limits.max_daily_loss_e6)
-            self._on_breaker(f"max_daily_loss: today's loss ${usd(loss_e6)}, limit ${limit}")
+    @property
+    def placed(self) -> int:
+        """Orders that went out so far."""
+        return self._sender.placed
 
     def exposure(self, market: Market, token_id: str) -> Exposure:
         """Where the agent stands for an order in this token now."""
@@ -113,203 +90,325 @@ class Desk:
             sellable_e6=self._orders.free_shares_e6(token_id),
             committed_e6=committed,
             day_pnl_e6=self._standing.day_pnl_e6(),
-            other_markets=self._standing.other_markets(market.condition_id, self.sending),
+            other_markets=self._standing.other_markets(market.condition_id, self._sender.markets),
         )
 
-    @property
-    def sending(self) -> frozenset[str]:
-        """Markets for which an order is on its way into the books."""
-        return frozenset(market for market, count in self._sending.items() if count)
+    # --- hearing --------------------------------------------------------------------------------
 
-    def refuse(
-        self, market: Market, refusal: Refusal, wish: Mapping[str, Any] | None = None
-    ) -> None:
-        """Note a refusal; one that repeats is noted every 30 seconds."""
-        key, now = (market.condition_id, refusal.policy), self._now_ns()
-        if now - self._noted.get(key, -REPEAT_NS) < REPEAT_NS:
-            return
-        self._noted[key] = now
-        log.info(
-            "intent_refused",
-            agent=self._agent,
-            market=market.slug,
-            policy=refusal.policy,
-            reason=refusal.reason,
-        )
-        self._journal.signal(
-            market.condition_id,
-            "refused",
-            {"policy": refusal.policy, "reason": refusal.reason, "wish": dict(wish or {})},
-        )
+    def load(self, state: JournalState) -> None:
+        """Take up conditional orders and executions, once the orders are recovered."""
+        self._index.add((*state.ended, *state.orders))
+        self.guards.load(state.conditions)
+        self.executions.load(state.executions, state.markets)
 
-    def forget(self, condition_id: str) -> None:
-        """Drop what is remembered of a market that is over."""
-        self._rejected.pop(condition_id, None)
-        self._held_until_ns.pop(condition_id, None)
-        self._sending.pop(condition_id, None)
-        for key in [key for key in self._noted if key[0] == condition_id]:
-            del self._noted[key]
+    def order_ended(self, order: Order) -> None:
+        self._index.add((order,))
+        self.guards.order_ended(order)
 
-    # --- the three intents ----------------------------------------------------------------------
+    def heard(self, trade: TradePrint) -> None:
+        """A public trade happened."""
+        self.executions.on_trade(trade)
+
+    def promised(self, condition_id: str) -> bool:
+        """Whether a market has conditional orders or executions to watch over."""
+        return self.guards.watching(condition_id) or bool(self.executions.working(condition_id))
+
+    async def close(self, market: Market) -> None:
+        """The market is over; drop what is remembered of it. Raises `StoreUnavailable`."""
+        await self.guards.close(market)
+        await self.executions.close(market)
+        self._refusals.forget(market.condition_id)
+        self._sender.forget(market.condition_id)
+        self._index.prune()
+
+    # --- carrying out ---------------------------------------------------------------------------
+
+    async def carry_out(self, intents: Iterable[Intent], view: MarketView, closing: bool) -> None:
+        """Carry out intents one after the other.
+
+        Parameters
+        ----------
+        closing
+            The window is ending: cancels, single orders and targets still go, the rest doesn't.
+
+        Raises
+        ------
+        LeaseLost
+            The session is no longer ours.
+        """
+        self._tell_daily_loss()
+        for intent in intents:
+            if isinstance(intent, Quote):
+                await self._quote(NO_QUOTE if closing or not view.fresh else intent, view)
+            elif isinstance(intent, Place):
+                await self._place(intent, view, self._id())
+            elif isinstance(intent, Target):
+                await self._target(intent, view)
+            elif isinstance(intent, Cancel):
+                await self._cancel(intent, view)
+            elif isinstance(intent, Protect):
+                await self._protect(intent, view)
+            elif isinstance(intent, Execute) and not closing:
+                await self._execute(intent, view)
+            elif not isinstance(intent, Execute):
+                text = f"{type(intent).__name__} is not an intent"
+                self._refuse(view, Refusal("invalid", text))
+
+    async def tend(self, view: MarketView) -> None:
+        """Do what conditional orders and executions of a market have due. Raises `LeaseLost`."""
+        condition_id = view.market.condition_id
+        if condition_id in self.guards.markets():
+            await self.guards.step(view, self._send_exit, self._clear)
+        if condition_id in self.executions.markets():
+            await self.executions.step(view, self._place, self._orders.cancel)
+
+    async def abandon(self, view: MarketView, note: str) -> None:
+        """Nobody decides here any more: end what works; what guards a position stays."""
+        self.executions.end(view.market.condition_id, note)
+        await self._orders.cancel_all(view.market.condition_id)
+
+    # --- cancelling -----------------------------------------------------------------------------
 
     async def _cancel(self, intent: Cancel, view: MarketView) -> None:
         condition_id = view.market.condition_id
         if intent.order_id is None:
+            self.executions.end(condition_id, intent.reason or "cancelled")
             await self._orders.cancel_all(condition_id)
             return
         if all(order.order_id != intent.order_id for order in view.open_orders):
             text = f"order {intent.order_id!r} is not open in {view.market.slug}"
-            self.refuse(view.market, Refusal("invalid", text))
+            self._refuse(view, Refusal("invalid", text))
             return
         await self._orders.cancel([intent.order_id])
 
-    async def _place(self, intent: Place, view: MarketView) -> None:
+    # --- placing --------------------------------------------------------------------------------
+
+    async def _place(self, intent: Place, view: MarketView, intent_id: str) -> Order | None:
+        """Turn a wish into an order and send it, with its guards; None if nothing was sent."""
         market, now = view.market, self._now_ns()
-        if refusal := self._closed(view, now, intent.post_only):
-            self.refuse(market, refusal, told(intent))
-            return
+        request = self._request(intent, view, intent_id)
+        if isinstance(request, Refusal):
+            self._refuse(view, request, told(intent))
+            return None
+        exposure = self.exposure(market, request.token_id)
+        decision = check(request, exposure, self._limits, market)
+        if not decision.allowed:
+            names = ",".join(decision.violated_policies)
+            self._refuse(view, Refusal(names, decision.text), told(intent))
+            return None
+        conditions = conditions_of_place(intent, request, market, now)
+        if isinstance(conditions, Refusal):
+            self._refuse(view, conditions, told(intent))
+            return None
+        if conditions and not await self._arm(conditions, view):
+            return None
+        self._journal.signal(
+            market.condition_id, "intent", {**told(intent), **sent(request), **seen(view)}
+        )
+        order, _ = await self._sender.send(request, market)
+        if order is None:
+            self.guards.disarm(intent_id, market.condition_id)
+        else:
+            self.order_ended(order)
+        return order
+
+    def _request(self, intent: Place, view: MarketView, intent_id: str) -> OrderRequest | Refusal:
+        market, now = view.market, self._now_ns()
+        if refusal := self._sender.closed(view, intent.post_only):
+            return refusal
         book = view.up if intent.outcome is Outcome.UP else view.down
         known = intent.outcome in (Outcome.UP, Outcome.DOWN)
         token_id = market.token(intent.outcome) if known else ""
-        exposure = self.exposure(market, token_id)
-        room = headroom_e6(exposure, self._limits)
-        intent_id = self._new_id(now)
+        room = headroom_e6(self.exposure(market, token_id), self._limits)
         request = to_request(intent, book, market, self._agent, intent_id, now, room)
         whole = intent.budget_e6
         if isinstance(request, Refusal) and request.policy == "min_size" and whole is not None:
             # Perhaps the limits left too little of the budget: ask for all of it to name them.
             request = to_request(intent, book, market, self._agent, intent_id, now, whole)
-        if isinstance(request, Refusal):
-            self.refuse(market, request, told(intent))
-            return
-        decision = check(request, exposure, self._limits, market)
+        return request
+
+    async def _arm(self, conditions: Sequence[Condition], view: MarketView) -> bool:
+        """Commit the guards of an order before the order: it must never stand without them."""
+        try:
+            await self.guards.arm(tuple(conditions), view.market)
+        except StoreUnavailable as error:
+            self._sender.store_away(error)
+            return False
+        return True
+
+    async def _send_exit(self, request: OrderRequest, view: MarketView) -> Order | None:
+        """Send what a conditional order sells."""
+        if refusal := self._sender.closed(view, post_only=False):
+            self._refuse(view, refusal, sent(request))
+            return None
+        return (await self._checked(request, view)).order
+
+    async def _checked(self, request: OrderRequest, view: MarketView) -> Sent:
+        """Send an order that needs no more than the risk check."""
+        exposure = self.exposure(view.market, request.token_id)
+        decision = check(request, exposure, self._limits, view.market)
         if not decision.allowed:
             names = ",".join(decision.violated_policies)
-            self.refuse(market, Refusal(names, decision.text), told(intent))
-            return
-        self._journal.signal(
-            market.condition_id, "intent", {**told(intent), **sent(request), **seen(view)}
-        )
-        await self._send(request, view)
+            self._refuse(view, Refusal(names, decision.text), sent(request))
+            return Sent(None, True)
+        done = await self._sender.send(request, view.market)
+        if done.order is not None:
+            self.order_ended(done.order)
+        return done
+
+    async def _clear(self, view: MarketView, condition: Condition) -> None:
+        """Cancel what could take a guard's shares or trade with its sale."""
+        condition_id = condition.condition_id
+        self.executions.end(condition_id, f"{condition.id} fired", condition.outcome)
+        guards = {one.id for one in self.guards.of(condition_id)}
+        in_the_way = [
+            order.order_id
+            for order in view.open_orders
+            if not order.request.tif.immediate and parent_of(order.request.intent_id) not in guards
+        ]
+        if in_the_way:
+            await self._orders.cancel(in_the_way)
+
+    # --- quotes and targets ---------------------------------------------------------------------
 
     async def _quote(self, quote: Quote, view: MarketView) -> None:
         market = view.market
-        done = plan(quote, view.open_orders, self._holdings(market), market, self._agent, self._id)
+        done = self._plan_quote(quote, view)
         if done.cancels:
             await self._orders.cancel(done.cancels)
             if not quote_wanted(quote):
                 return
-            holdings = self._holdings(market)
-            done = plan(quote, view.open_orders, holdings, market, self._agent, self._id)
+            done = self._plan_quote(quote, view)
         for note in done.notes:
-            self.refuse(market, Refusal("quote", note))
+            self._refuse(view, Refusal("quote", note), told(quote))
         if not done.places:
             return
-        if refusal := self._closed(view, self._now_ns(), post_only=True):
-            self.refuse(market, refusal)
+        if refusal := self._sender.closed(view, post_only=True):
+            self._refuse(view, refusal)
             return
-        self._journal.signal(
-            market.condition_id,
-            "quote",
-            {
-                "bid_e4": quote.bid_e4,
-                "bid_size_e6": quote.bid_size_e6,
-                "ask_e4": quote.ask_e4,
-                "ask_size_e6": quote.ask_size_e6,
-                "reason": quote.reason,
-                **seen(view),
-            },
-        )
+        self._journal.signal(market.condition_id, "quote", {**_QUOTED, **told(quote), **seen(view)})
         for request in done.places:
-            exposure = self.exposure(market, request.token_id)
-            decision = check(request, exposure, self._limits, market)
-            if not decision.allowed:
-                names = ",".join(decision.violated_policies)
-                self.refuse(market, Refusal(names, decision.text), sent(request))
-            elif not await self._send(request, view):
+            if not (await self._checked(request, view)).go_on:
                 return
 
-    # --- sending --------------------------------------------------------------------------------
-
-    async def _send(self, request: OrderRequest, view: MarketView) -> bool:
-        """Place one order. False when no further one should follow now."""
+    def _plan_quote(self, quote: Quote, view: MarketView) -> QuotePlan:
         market = view.market
-        self._sending[market.condition_id] += 1
-        try:
-            order = await self._orders.place(request, market)
-        except BadValue as error:
-            self.refuse(market, Refusal("invalid", str(error)), sent(request))
-            return True
-        except VenueUnavailable as error:
-            self._pause(error.mode, str(error), round(error.retry_after_s * SECOND_NS))
-            self.refuse(market, Refusal("paused", f"{error.mode}: {error}"), sent(request))
-            return False
-        except StoreUnavailable as error:
-            self._pause("store", str(error), STORE_PAUSE_NS)
-            return False
-        finally:
-            self._sending[market.condition_id] -= 1
-        self.placed += 1
-        self._watch_rejections(order, market)
-        return True
-
-    def _pause(self, mode: str, reason: str, for_ns: int) -> None:
-        until = self._now_ns() + max(for_ns, SECOND_NS // 2)
-        if mode == "post_only":
-            self._post_only_until_ns = until
-        else:
-            self._paused_until_ns = until
-        if reason != self.pause_reason:
-            log.warning("placing_paused", agent=self._agent, mode=mode, reason=reason)
-            self._journal.event("placing_paused", {"mode": mode, "reason": reason})
-        self.pause_reason = reason
-
-    def _watch_rejections(self, order: Order, market: Market) -> None:
-        """Hold a market in which the venue refuses order after order."""
-        condition_id = market.condition_id
-        if order.state is not OrderState.REJECTED:
-            self._rejected[condition_id] = 0
-            return
-        in_a_row = self._rejected[condition_id] = self._rejected.get(condition_id, 0) + 1
-        if in_a_row % REJECTED_IN_A_ROW == 0:
-            times = min(in_a_row // REJECTED_IN_A_ROW, 12)
-            self._held_until_ns[condition_id] = self._now_ns() + times * REJECTED_PAUSE_NS
-            text = f"the venue refused {in_a_row} orders in a row, last: {order.note}"
-            self.refuse(market, Refusal("rejected", text))
-
-    def _closed(self, view: MarketView, now_ns: int, post_only: bool) -> Refusal | None:
-        """Return why nothing may be placed in this market now."""
-        market = view.market
-        if not market.start_ns <= now_ns < market.end_ns:
-            return Refusal("closed", f"{market.slug} is outside its window")
-        if not view.fresh:
-            return Refusal("stale", "book or spot are not fresh")
-        if now_ns < self._paused_until_ns:
-            return Refusal("paused", self.pause_reason)
-        if now_ns < self._post_only_until_ns and not post_only:
-            return Refusal("paused", self.pause_reason)
-        if now_ns < self._held_until_ns.get(market.condition_id, 0):
-            return Refusal("paused", "held after refusals by the venue")
-        return None
-
-    def _holdings(self, market: Market) -> Holdings:
         exposure = self.exposure(market, market.up_token)
-        return Holdings(
+        holdings = Holdings(
             up_e6=exposure.sellable_e6 + self._orders.reserved_shares_e6(market.up_token),
             down_e6=self._orders.free_shares_e6(market.down_token)
             + self._orders.reserved_shares_e6(market.down_token),
             cash_e6=room_e6(exposure, self._limits),
             order_e6=self._limits.risk_per_trade_e6,
         )
+        return plan_quote(quote, view.open_orders, holdings, market, self._agent, self._id)
+
+    async def _target(self, target: Target, view: MarketView) -> None:
+        fault = target_fault(target, view.market) or share_fault(
+            confidence=target.confidence, probability=target.probability
+        )
+        if fault:
+            self._refuse(view, Refusal("invalid", fault), told(target))
+            return
+        guarded = target.stop_loss_e4 is not None or target.take_profit_e4 is not None
+        if guarded and target.shares_e6 and not await self._protect(_guard_of(target), view):
+            return
+        done = self._plan_target(target, view)
+        if done.cancels:
+            await self._orders.cancel(done.cancels)
+            done = self._plan_target(target, view)
+            if done.cancels:
+                text = f"{len(done.cancels)} cancels are not confirmed yet"
+                self._refuse(view, Refusal("target", text), told(target))
+                return
+        if done.sales or done.purchase:
+            detail = {**told(target), **seen(view)}
+            self._journal.signal(view.market.condition_id, "target", detail)
+        for sale in done.sales:
+            order = await self._place(sale, view, self._id())
+            if order is None or order.state in (OrderState.REJECTED, OrderState.UNKNOWN):
+                return
+        if done.waits:
+            self._refuse(view, Refusal("target", done.waits), told(target))
+        if done.purchase is not None:
+            await self._place(done.purchase, view, self._id())
+
+    def _plan_target(self, target: Target, view: MarketView) -> TargetPlan:
+        held, other = (
+            Held(
+                view.position_e6(outcome),
+                self._orders.free_shares_e6(view.market.token(outcome)),
+            )
+            for outcome in (target.outcome, target.outcome.other)
+        )
+        return plan_target(target, view.open_orders, held, other, view.market)
+
+    # --- protection and executions --------------------------------------------------------------
+
+    async def _protect(self, protect: Protect, view: MarketView) -> bool:
+        """Arm the guards of a position; False when the wish can't be."""
+        market = view.market
+        conditions = conditions_of_protect(protect, market, self._agent, self._id(), self._now_ns())
+        if isinstance(conditions, Refusal):
+            self._refuse(view, conditions, told(protect))
+            return False
+        if await self.guards.protect(protect.outcome, conditions, market):
+            self._journal.signal(market.condition_id, "protect", {**told(protect), **seen(view)})
+        return True
+
+    async def _execute(self, execute: Execute, view: MarketView) -> None:
+        market = view.market
+        execution = execution_of(execute, market, self._agent, self._id(), self._now_ns())
+        if isinstance(execution, Refusal):
+            self._refuse(view, execution, told(execute))
+            return
+        for one in self.executions.working(market.condition_id):
+            if one.outcome is execution.outcome:
+                text = f"{one.id} is at work in {one.outcome} already; cancel it first"
+                self._refuse(view, Refusal("working", text), told(execute))
+                return
+        if refusal := self._sender.closed(view, post_only=False):
+            self._refuse(view, refusal, told(execute))
+            return
+        detail = {**told(execute), "execution": execution.id, **seen(view)}
+        self._journal.signal(market.condition_id, "execute", detail)
+        try:
+            await self.executions.start(execution, market)
+        except StoreUnavailable as error:
+            self._sender.store_away(error)
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _refuse(
+        self, view: MarketView, refusal: Refusal, wish: Mapping[str, Any] | None = None
+    ) -> None:
+        self._refusals.note(view.market, refusal, wish)
+
+    def _tell_daily_loss(self) -> None:
+        """Tell people, once a day, that the daily loss has stopped this agent's buying."""
+        loss_e6, today = -self._standing.day_pnl_e6(), self._now_ns() // DAY_NS
+        if loss_e6 >= self._limits.max_daily_loss_e6 and today != self._broke_on_day:
+            self._broke_on_day = today
+            limit = usd(self._limits.max_daily_loss_e6)
+            self._on_breaker(f"max_daily_loss: today's loss ${usd(loss_e6)}, limit ${limit}")
 
     def _id(self) -> str:
-        return self._new_id(self._now_ns())
-
-    def _new_id(self, now_ns: int) -> str:
         """Return an intent id no other session of this agent has used."""
         self._count += 1
-        return f"{self._agent}-{now_ns:x}-{self._count:x}"
+        return f"{self._agent}-{self._now_ns():x}-{self._count:x}"
+
+
+_QUOTED = {"bid_e4": None, "ask_e4": None}
 
 
 def quote_wanted(quote: Quote) -> bool:
     return quote.bid_e4 is not None or quote.ask_e4 is not None
+
+
+def _guard_of(target: Target) -> Protect:
+    return Protect(
+        target.outcome,
+        stop_loss_e4=target.stop_loss_e4,
+        take_profit_e4=target.take_profit_e4,
+        reason=target.reason,
+    )

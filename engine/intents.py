@@ -1,27 +1,20 @@
 """From a strategy's `Place` to a fully specified order, or the reason why not. Pure."""
 
-from dataclasses import dataclass
 from math import isfinite
 
+from engine.refusals import Refusal
 from models.markets import Market, Outcome, Side
 from models.orders import OrderRequest, TimeInForce
 from models.units import PRICE_ONE, SECOND_NS, USD
 from risk.sizing import minimum_e6, size_for_budget_e6, whole_e6
 from strategies.base import BookView, Place
 
+__all__ = ["Refusal", "share_fault", "to_request"]
+
 GTD_LEAST_S = 180
 """The venue refuses a GTD order that expires sooner."""
 GTD_EARLY_S = 60
 """A GTD order dies this long before the expiry it states."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An intent that becomes no order, with the reason."""
-
-    policy: str
-    """A short name: ``invalid``, ``stale``, ``closed``, ``paused`` or a violated limit."""
-    reason: str
 
 
 def to_request(
@@ -82,12 +75,25 @@ def _fault(place: Place) -> str:
             return f"{name}={value!r} must be a whole number above zero"
     if type(place.slippage_ticks) is not int or place.slippage_ticks < 0:
         return f"slippage_ticks={place.slippage_ticks!r} must be a whole number of at least 0"
+    if type(place.post_only) is not bool:
+        return f"post_only={place.post_only!r} must be True or False"
     if place.post_only and place.tif.immediate:
         return f"a post-only order can't be {place.tif}"
     if place.post_only and place.price_e4 is None:
         return "a post-only order needs price_e4"
-    if not isfinite(place.confidence) or not 0 <= place.confidence <= 1:
-        return f"confidence={place.confidence!r} must be from 0 to 1"
+    if not isinstance(place.reason, str):
+        return f"reason={place.reason!r} must be text"
+    return share_fault(confidence=place.confidence, probability=place.probability)
+
+
+def share_fault(**shares: object) -> str:
+    """Return which of these is no number from 0 to 1 (None is nothing said), or an empty text."""
+    for name, value in shares.items():
+        if value is None:
+            continue
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (number and isfinite(value) and 0 <= value <= 1):  # type: ignore[arg-type,operator]
+            return f"{name}={value!r} must be a number from 0 to 1"
     return ""
 
 

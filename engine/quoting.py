@@ -8,6 +8,8 @@ are asks.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from engine.intents import share_fault
+from engine.order_index import parent_of
 from models.markets import Market, Outcome, Side
 from models.orders import Order, OrderRequest, TimeInForce
 from models.units import PRICE_ONE
@@ -99,7 +101,9 @@ def fault_of(quote: Quote, market: Market) -> str:
             return f"{name}_size_e6={size!r} must be a whole number of at least 0"
     if quote.bid_e4 is not None and quote.ask_e4 is not None and quote.bid_e4 >= quote.ask_e4:
         return f"bid_e4={quote.bid_e4} is not below ask_e4={quote.ask_e4}"
-    return ""
+    if not isinstance(quote.reason, str):
+        return f"reason={quote.reason!r} must be text"
+    return share_fault(probability=quote.probability)
 
 
 def up_side(order: Order | OrderRequest) -> Side:
@@ -133,8 +137,13 @@ class _Half:
         self._orders = tuple(order for order in orders if up_side(order) is side)
         self.free_e6 = holdings.of(self.sold_outcome)
         cancels: list[str] = []
-        standing = 0
+        standing = leaving = 0
         for order in self._orders:
+            if order.request.side is Side.SELL:
+                self.free_e6 -= order.open_e6
+            if parent_of(order.request.intent_id):
+                # A slice of an execution or a guard's sale: not the quote's to count or cancel.
+                continue
             fits = (
                 self.price_e4 is not None
                 and up_price_e4(order) == self.price_e4
@@ -145,9 +154,7 @@ class _Half:
                 standing += order.open_e6
             else:
                 cancels.append(order.order_id)
-            if order.request.side is Side.SELL:
-                self.free_e6 -= order.open_e6
-        leaving = sum(order.open_e6 for order in self._orders) - standing
+                leaving += order.open_e6
         self.cancels = tuple(cancels)
         self.missing_e6 = max(0, size_e6 - standing - leaving) if self.price_e4 is not None else 0
 

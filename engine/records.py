@@ -1,6 +1,7 @@
 """What is noted of a decision: the wish, the order it became, and what was seen."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from math import isfinite
 from typing import Any
 
@@ -8,22 +9,25 @@ from engine.view import MarketView
 from models.markets import Outcome
 from models.orders import OrderRequest
 from models.units import PRICE_ONE
-from strategies.base import Place
+from strategies.base import Intent, Place
+
+_WANTED = frozenset({"price_e4", "size_e6", "budget_e6"})
 
 
-def told(intent: Place) -> dict[str, Any]:
-    """What the strategy asked for; values of the wrong kind as text, so that JSON can hold them."""
-    wish = {
-        "outcome": intent.outcome,
-        "side": intent.side,
-        "wanted_price_e4": intent.price_e4,
-        "wanted_size_e6": intent.size_e6,
-        "wanted_budget_e6": intent.budget_e6,
-        "tif": intent.tif,
-        "reason": intent.reason,
-        "confidence": intent.confidence,
+def told(intent: Intent) -> dict[str, Any]:
+    """What the strategy asked for; values of the wrong kind as text, so that JSON can hold them.
+
+    Of a `Place` the price, size and budget are noted as wanted: the order's own stand beside them.
+    What was not said is left out, but for these three.
+    """
+    wish = {one.name: getattr(intent, one.name) for one in fields(intent)}
+    if isinstance(intent, Place):
+        wish = {f"wanted_{name}" if name in _WANTED else name: wish[name] for name in wish}
+    return {
+        name: _plain(value)
+        for name, value in wish.items()
+        if value is not None or name.removeprefix("wanted_") in _WANTED
     }
-    return {name: _plain(value) for name, value in wish.items()}
 
 
 def sent(request: OrderRequest) -> dict[str, Any]:
@@ -54,6 +58,8 @@ def seen(view: MarketView) -> Mapping[str, Any]:
 def _plain(value: object) -> object:
     if value is None or isinstance(value, int):
         return value
+    if isinstance(value, tuple | list):
+        return [_plain(one) for one in value]
     if isinstance(value, float) and isfinite(value):
         return value
     return str(value)

@@ -7,13 +7,14 @@ on time. No database is read and no supervisor asked while a window is traded.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from engine.clock import WaitingClock, wait_for
 from engine.desk import Desk
+from engine.hearing import Hearing
 from engine.indicators import Indicators
 from engine.markets import MarketData, MarketState
 from engine.memory import pack, unpack
@@ -23,24 +24,9 @@ from engine.ports import Discovery, Feed, Journal, Notices, Venue
 from engine.reports import Reporter, WindowFailure
 from engine.settling import Settler
 from engine.standing import Standing
-from engine.strikes import find_strike, observed_strike_e8, settlement_source
 from engine.window import StrategyFailed, Window
 from models.agents import AgentSpec
-from models.errors import BadValue, FloorError, LeaseLost
-from models.events import (
-    BookChange,
-    BookSnapshot,
-    Channel,
-    FeedEvent,
-    FeedState,
-    FeedStatus,
-    MarketResolved,
-    OrderUpdate,
-    SpotTick,
-    TickSizeChange,
-    TradePrint,
-    TradeUpdate,
-)
+from models.errors import BadValue, FloorError, LeaseLost, StoreUnavailable
 from models.journal import JournalState, WindowResult
 from models.markets import Market
 from models.orders import Fill, Order, OrderState, TradeStatus
@@ -116,7 +102,6 @@ class Trader:
         )
         self._strategy = strategy
         self._feed = feed
-        self._discovery = discovery
         self._journal = journal
         self._clock = clock
         self._settings = settings
@@ -139,6 +124,15 @@ class Trader:
             clock,
             self.standing,
             self._reporter.breaker,
+        )
+        self._hearing = Hearing(
+            self._data,
+            self.orders,
+            self._desk,
+            journal,
+            discovery,
+            clock,
+            lambda: self._spawn(self._reconcile(), "reconcile"),
         )
         self._settler = Settler(
             self._data, self.orders, self.portfolio, discovery, journal, clock, settings
@@ -169,10 +163,11 @@ class Trader:
         state = await self._journal.load()
         self._take_over(state)
         await self.orders.recover(state)
+        await self._take_up_promises(state)
         self._spawn(self._run_orders(), "orders")
         try:
             await self.orders.cancel_all()
-            await self._feed.start(self._hear)
+            await self._feed.start(self._hearing.hear)
         except BaseException:
             await self._end_tasks()
             raise
@@ -203,12 +198,13 @@ class Trader:
         state.window = window
         self._windows.add(window)
         self._idle.clear()
-        finder = self._spawn(self._find_strike(state), f"strike {market.slug}")
+        finder = self._spawn(self._hearing.find_strike(state), f"strike {market.slug}")
         try:
             await window.run()
             self._failed_in_a_row = 0
         except StrategyFailed as error:
             self._note_failure(market, error)
+            await self._guard(window)
         except LeaseLost as error:
             self._end_all(error)
             raise
@@ -220,6 +216,15 @@ class Trader:
             self._counted["decisions"] += window.decisions
             if not self._windows:
                 self._idle.set()
+
+    async def _guard(self, window: Window) -> None:
+        """After its strategy failed: what guards the position stays on watch to the end."""
+        try:
+            await self._desk.abandon(window.view, "the strategy failed")
+            await window.guard()
+        except LeaseLost as error:
+            self._end_all(error)
+            raise
 
     async def settle(self, market: Market) -> WindowResult:
         """Wait for the market's resolution and book what it brought; asked twice, done once.
@@ -323,47 +328,17 @@ class Trader:
             "failed_windows": len(self.failures),
         }
 
-    # --- hearing the feed -----------------------------------------------------------------------
-
-    def _hear(self, event: FeedEvent) -> None:
-        """Take one event from the feed, at once and without waiting."""
-        if isinstance(event, BookChange | BookSnapshot):
-            self._data.book(event)
-        elif isinstance(event, SpotTick):
-            self._data.spot(event)
-            self._observe_strikes(event)
-        elif isinstance(event, TradePrint):
-            self._data.trade(event)
-        elif isinstance(event, OrderUpdate | TradeUpdate):
-            self.orders.on_event(event)
-        elif isinstance(event, TickSizeChange):
-            self._data.tick_size(event)
-        elif isinstance(event, MarketResolved):
-            self._data.resolved(event)
-        else:
-            self._status(event)
-
-    def _status(self, event: FeedStatus) -> None:
-        self._data.status(event)
-        self._journal.event(
-            "feed", {"channel": event.channel, "state": event.state, "detail": event.detail}
-        )
-        if event.channel is Channel.USER and event.state is FeedState.UP:
-            self._spawn(self._reconcile(), "reconcile")
+    # --- what orders tell -----------------------------------------------------------------------
 
     def _filled(self, fill: Fill) -> None:
         self._reporter.fill(fill, self.standing.slug(fill.condition_id))
         if fill.status is not TradeStatus.FAILED:
-            self._tell(fill.condition_id, "on_fill", fill)
+            self._hearing.tell(fill.condition_id, "on_fill", fill)
 
     def _ended(self, order: Order) -> None:
+        self._desk.order_ended(order)
         if order.state is not OrderState.FILLED:
-            self._tell(order.request.condition_id, "on_cancel", order)
-
-    def _tell(self, condition_id: str, hook: str, news: object) -> None:
-        state = self._data.states.get(condition_id)
-        if state is not None and state.window is not None:
-            state.window.tell(hook, news)
+            self._hearing.tell(order.request.condition_id, "on_cancel", order)
 
     # --- windows --------------------------------------------------------------------------------
 
@@ -374,46 +349,11 @@ class Trader:
 
     async def _watch(self, market: Market) -> MarketState:
         state = self._know(market)
-        self._observe_strike(state)
+        self._hearing.observe_strike(state)
         if not state.watched:
             state.watched = True
             await self._feed.watch(market)
         return state
-
-    def _observe_strikes(self, tick: SpotTick) -> None:
-        for state in self._data.states.values():
-            market = state.market
-            if (
-                market.strike_e8 is None
-                and market.asset == tick.asset
-                and settlement_source(market) is tick.source
-            ):
-                self._observe_strike(state)
-
-    def _observe_strike(self, state: MarketState) -> None:
-        """Take the strike from the settlement feed as soon as it shows the start second."""
-        market = state.market
-        history = self._data.history(market.asset, settlement_source(market))
-        strike = None if market.strike_e8 else observed_strike_e8(market, history)
-        if strike is not None:
-            self._set_strike(state, strike, "feed")
-
-    async def _find_strike(self, state: MarketState) -> None:
-        strike = await find_strike(state.market, self._discovery, self._clock)
-        if strike is not None:
-            self._set_strike(state, strike, "venue")
-
-    def _set_strike(self, state: MarketState, strike_e8: int, source: str) -> None:
-        before = state.market.strike_e8
-        if before == strike_e8:
-            return
-        if before is not None:
-            log.warning("strike_corrected", market=state.market.slug, was=before, now=strike_e8)
-        state.change(replace(state.market, strike_e8=strike_e8))
-        detail = {"strike_e8": strike_e8, "source": source}
-        self._journal.signal(state.market.condition_id, "strike", detail)
-        if state.window is not None:
-            state.window.touch()
 
     def _note_failure(self, market: Market, error: StrategyFailed) -> None:
         self._failed_in_a_row += 1
@@ -453,8 +393,15 @@ class Trader:
             await self._feed.unwatch(market)
         self._data.states.pop(condition_id, None)
         self.standing.markets.pop(condition_id, None)
-        self._desk.forget(condition_id)
+        await self._close(market)
         return result
+
+    async def _close(self, market: Market) -> None:
+        """End what was promised in a market that is over; a successor does it if we can't."""
+        try:
+            await self._desk.close(market)
+        except StoreUnavailable as error:
+            log.warning("promises_not_closed", market=market.slug, reason=str(error))
 
     # --- the agent's standing -------------------------------------------------------------------
 
@@ -466,6 +413,15 @@ class Trader:
         if fault := unpack(state.checkpoint, self._strategy, self._data):
             log.warning("checkpoint_not_restored", agent=self.agent, reason=fault)
             self._journal.event("checkpoint_not_restored", {"reason": fault})
+
+    async def _take_up_promises(self, state: JournalState) -> None:
+        """Take up conditional orders and executions; close those whose market is over."""
+        self._desk.load(state)
+        promised = {one.condition_id for one in state.conditions}
+        promised |= {one.condition_id for one in state.executions}
+        for market in state.markets:
+            if market.condition_id in promised and market.end_ns <= self._clock.now_ns():
+                await self._close(market)
 
     # --- in the background ----------------------------------------------------------------------
 

@@ -58,7 +58,7 @@ class Window:
 
     def touch(self) -> None:
         """Something in view changed."""
-        if self._pace.touch():
+        if self._pace.touch() or self._desk.promised(self.view.market.condition_id):
             self.kick()
 
     def tell(self, hook: str, news: object) -> None:
@@ -113,6 +113,7 @@ class Window:
 
     async def _work(self) -> None:
         """Do what is due now, one tick at most: everybody else's turn comes between two."""
+        await self._tend()
         while not self._over():
             due = self._pace.due(self._clock.now_ns())
             if due is None:
@@ -123,6 +124,28 @@ class Window:
             await self._call(due.hook, *(() if due.news is None else (due.news,)))
             if due is ON_TICK:
                 return
+
+    async def guard(self) -> None:
+        """Watch over the position's guards without the strategy, as long as there are any.
+
+        Raises `LeaseLost`.
+        """
+        try:
+            while self._desk.guards.watching(self.view.market.condition_id) and not self._over():
+                if self._pace.due(self._clock.now_ns()) is ON_TIMER:
+                    self._on_beat()
+                await self._tend()
+                await self._rest()
+        finally:
+            if self._fatal is None:
+                await self._orders.cancel_all(self.view.market.condition_id)
+        if self._fatal is not None:
+            raise self._fatal
+
+    async def _tend(self) -> None:
+        """Let conditional orders and executions do what they have due."""
+        self.view.now_ns = self._clock.now_ns()
+        await self._desk.tend(self.view)
 
     async def _rest(self) -> None:
         until_ns = self._pace.wake_ns()
