@@ -19,6 +19,7 @@ from math import exp, inf, isfinite, log1p, nan, sqrt
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from models.errors import BadValue
 
@@ -33,11 +34,10 @@ def checked(values: npt.ArrayLike, name: str = "returns") -> Floats:
     BadValue
         They are empty, not one-dimensional, or one of them is not finite; names the first.
     """
-    array = np.asarray(values, dtype=np.float64)
+    array = np.ascontiguousarray(values, dtype=np.float64)
     if array.ndim != 1 or not array.size:
         raise BadValue(f"{name}: shape {array.shape}; give one series with at least one value")
-    # One pass: a sum of squares is finite when every value is, unless it overflows.
-    if not isfinite(array.dot(array)) and not np.isfinite(array).all():
+    if not np.isfinite(array).all():
         at = int(np.flatnonzero(~np.isfinite(array))[0])
         raise BadValue(f"{name}[{at}] is {array[at]}; every value must be finite")
     return array
@@ -54,15 +54,49 @@ def _yearly(periods_per_year: float) -> float:
     return periods_per_year
 
 
+# Sums may be taken in any order, which lets the compiler add several values at once.
+_ANY_ORDER = {"reassoc"}
+
+
+@njit(cache=True, fastmath=_ANY_ORDER)
+def _moments(array: Floats) -> tuple[float, float]:
+    mean = array.mean()
+    squares = 0.0
+    for value in array:
+        squares += (value - mean) * (value - mean)
+    return mean, squares
+
+
+@njit(cache=True, fastmath=_ANY_ORDER)
+def _squares_below(array: Floats, target: float) -> float:
+    squares = 0.0
+    for value in array:
+        below = min(value - target, 0.0)
+        squares += below * below
+    return squares
+
+
+@njit(cache=True)
+def _deepest(array: Floats) -> float:
+    """Deepest fall of the compounded wealth; above 0 where a return is below -1."""
+    wealth = peak = 1.0
+    deepest = 0.0
+    for value in array:
+        if value < -1.0:
+            return 1.0
+        wealth *= 1.0 + value
+        peak = max(peak, wealth)
+        deepest = min(deepest, wealth / peak - 1.0)
+    return deepest
+
+
 def _deviation(array: Floats) -> tuple[float, float]:
     """Mean and sample standard deviation; exactly zero for a constant series."""
-    count = array.size
-    mean = float(array.sum()) / count
-    if count < 2:
+    mean, squares = _moments(array)
+    if array.size < 2:
         return mean, nan
-    apart = array - mean
-    deviation = sqrt(float(apart.dot(apart)) / (count - 1))
-    # The rounding of a mean leaves a constant series with a deviation of some 1e-17 of its size.
+    deviation = sqrt(squares / (array.size - 1))
+    # The rounding of a mean leaves a constant series with a deviation of some 1e-16 of its size.
     if deviation <= 1e-12 * abs(mean) and array.min() == array.max():
         return mean, 0.0
     return mean, deviation
@@ -85,11 +119,6 @@ def sharpe(returns: npt.ArrayLike, periods_per_year: float, risk_free: float = 0
     return (mean - risk_free) / deviation * sqrt(_yearly(periods_per_year))
 
 
-def _shortfall(array: Floats, target: float) -> float:
-    below = np.minimum(array - target, 0.0)
-    return sqrt(float(below.dot(below)) / array.size)
-
-
 def downside_deviation(
     returns: npt.ArrayLike, periods_per_year: float, target: float = 0.0
 ) -> float:
@@ -97,7 +126,8 @@ def downside_deviation(
 
     Returns above the target count as zeros, they are not left out.
     """
-    return _shortfall(checked(returns), target) * sqrt(_yearly(periods_per_year))
+    array = checked(returns)
+    return sqrt(_squares_below(array, target) / array.size) * sqrt(_yearly(periods_per_year))
 
 
 def sortino(returns: npt.ArrayLike, periods_per_year: float, target: float = 0.0) -> float:
@@ -107,18 +137,16 @@ def sortino(returns: npt.ArrayLike, periods_per_year: float, target: float = 0.0
     and Price (1994), "Performance measurement in a downside risk framework", J. Investing.
     """
     array = checked(returns)
-    short = _shortfall(array, target)
+    short = sqrt(_squares_below(array, target) / array.size)
     if not short > 0 or array.size < 2:
         return nan
-    return (float(array.sum()) / array.size - target) / short * sqrt(_yearly(periods_per_year))
+    return (float(array.mean()) - target) / short * sqrt(_yearly(periods_per_year))
 
 
-def _wealth(array: Floats) -> Floats:
-    wealth = array + 1.0
-    if wealth.min() < 0:
-        at = int(wealth.argmin())
+def _refuse_overdraft(array: Floats) -> None:
+    if array.min() < -1:
+        at = int(array.argmin())
         raise BadValue(f"returns[{at}] is {array[at]}; a return below -1 loses more than there is")
-    return np.multiply.accumulate(wealth, out=wealth)
 
 
 def max_drawdown(returns: npt.ArrayLike) -> float:
@@ -126,17 +154,18 @@ def max_drawdown(returns: npt.ArrayLike) -> float:
 
     The sign is empyrical's; `drawdown`, which also says when, has a depth of at least 0.
     """
-    wealth = _wealth(checked(returns))
-    peak = np.maximum.accumulate(wealth)
-    if peak[0] < 1.0:
-        np.maximum(peak, 1.0, out=peak)
-    np.divide(wealth, peak, out=wealth)
-    return min(float(wealth.min()) - 1.0, 0.0)
+    array = checked(returns)
+    deepest = float(_deepest(array))
+    if deepest > 0:
+        _refuse_overdraft(array)
+    return deepest
 
 
 def total_return(returns: npt.ArrayLike) -> float:
     """Compounded return of the whole series."""
-    return float(_wealth(checked(returns))[-1]) - 1.0
+    array = checked(returns)
+    _refuse_overdraft(array)
+    return float((array + 1.0).prod()) - 1.0
 
 
 def annualised(growth: float, years: float) -> float:
