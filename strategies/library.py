@@ -9,9 +9,12 @@ from pydantic import ValidationError
 from models.errors import ConfigError
 from strategies.base import Strategy
 from strategies.market_maker import MarketMaker
+from strategies.mean_reversion import MeanReversion
 from strategies.momentum import Momentum
 
-STRATEGIES: dict[str, type[Strategy]] = {kind.name: kind for kind in (Momentum, MarketMaker)}
+STRATEGIES: dict[str, type[Strategy]] = {
+    kind.name: kind for kind in (Momentum, MarketMaker, MeanReversion)
+}
 
 
 def create(name: str, parameters: Mapping[str, Any]) -> Strategy:

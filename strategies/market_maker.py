@@ -8,13 +8,12 @@ from typing import Any
 
 from pydantic import Field
 
-from models.errors import BadValue
 from models.events import MarketResolved
-from models.markets import Outcome, Settlement
+from models.markets import Outcome
 from models.units import PRICE_ONE, SHARE
-from risk.digital import TWAP_S, up_probability, up_probability_twap
 from risk.sizing import whole_e6
 from strategies.base import Intents, Quote, Strategy, StrategyParams, View
+from strategies.valuation import up_value
 
 _NORMAL = NormalDist()
 NO_QUOTE = Quote(None, 0, None, 0)
@@ -146,20 +145,8 @@ class MarketMaker(Strategy):
         return min(max(blend, mid - most), mid + most)
 
     def _model_value(self, view: View) -> float | None:
-        spot, strike = view.spot, view.strike
-        if spot is None or strike is None:
-            return None
         volatility = view.volatility(self.params.volatility_lookback_s)
-        if not volatility:
-            volatility = self.params.assumed_volatility
-        left = view.time_left_s
-        try:
-            if view.market.settlement is Settlement.BOUNDARY:
-                return up_probability(spot, strike, volatility, left)
-            known = view.spot_average(TWAP_S - left) if left < TWAP_S else None
-            return up_probability_twap(spot, strike, volatility, left, known)
-        except BadValue:
-            return None
+        return up_value(view, volatility or self.params.assumed_volatility)
 
     def _quote(self, view: View, fair: float) -> Quote:
         params, market = self.params, view.market

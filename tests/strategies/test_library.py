@@ -18,8 +18,12 @@ def test_known_strategies_are_built_with_their_parameters():
 @pytest.mark.parametrize(
     ("name", "parameters", "parts"),
     [
-        ("momentun", {}, ["'momentun'", "did you mean 'momentum'", "market-maker, momentum"]),
-        ("x", {}, ["unknown strategy 'x'", "market-maker, momentum"]),
+        (
+            "momentun",
+            {},
+            ["'momentun'", "did you mean 'momentum'", "market-maker, mean-reversion, momentum"],
+        ),
+        ("x", {}, ["unknown strategy 'x'", "market-maker, mean-reversion, momentum"]),
         (
             "momentum",
             {"treshold_pct": 1},

@@ -50,6 +50,8 @@ class StagedView:
     open_orders: tuple[Order, ...] = ()
     cash_e6: int = 500 * USD
     market: Market = MARKET
+    values: dict[str, float | None] = field(default_factory=dict)
+    """Indicators by name, or by name and part as ``bands.upper``."""
 
     @property
     def down(self) -> Mirror:
@@ -71,6 +73,9 @@ class StagedView:
 
     def volatility(self, seconds: float) -> float | None:
         return self.vol
+
+    def indicator(self, name: str, part: str = "value") -> float | None:
+        return self.values[name if part == "value" else f"{name}.{part}"]
 
     def position_e6(self, outcome: Outcome) -> int:
         return self.held.get(outcome, 0) * SHARE
