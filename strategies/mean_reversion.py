@@ -52,8 +52,9 @@ class MeanReversion(Strategy):
 
     Its known weakness: it takes both ways, so the price must come back by a spread and two fees
     (together some four and a half cents a share at 0.50) before it earns anything; the model
-    value lags when volatility jumps, and then a push that was news looks like an edge. Where it
-    finds much to do, it mostly buys from somebody who knew more.
+    value lags when volatility jumps, and then a push that was news looks like an edge. Over the
+    recorded windows it lost money with its defaults: it is an example of how indicators are used,
+    and a start for a search, not a recommendation.
     """
 
     name = "mean-reversion"
