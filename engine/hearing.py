@@ -68,7 +68,7 @@ class Hearing:
             self._observe_strikes(event)
         elif isinstance(event, TradePrint):
             self._desk.heard(event)
-            self.tell(event.condition_id, "on_trade", event)
+            self._data.trade(event)
         elif isinstance(event, OrderUpdate | TradeUpdate):
             self._orders.on_event(event)
         elif isinstance(event, TickSizeChange):

@@ -282,7 +282,7 @@ class Declaring(Scripted):
         return {
             "spot": Feature(Sma(3)),
             "mids": Feature(History(100), Source.MID),
-            "volume": Feature(VolumeSpike(1), Source.VOLUME),
+            "volume": Feature(VolumeSpike(1), Source.VOLUME, every_s=0),
         }
 
 
@@ -293,8 +293,9 @@ async def test_a_strategy_reads_what_it_declared():
     await world.open()
     for price in (68_000.0, 68_003.0, 68_006.0):
         await world.run(1, spot=price)
-    world.venue.take(world.market, world.market.up_token, Side.BUY, 5000, 10 * SHARE)
-    await world.run(2, spot=68_006.0)
+    for size in (10, 40):
+        world.venue.take(world.market, world.market.up_token, Side.BUY, 5000, size * SHARE)
+        await world.run(1, spot=68_006.0)
     values = [value for _, value in seen]
     assert values[0] is None, "not warm"
     assert 68_003.0 in values
@@ -305,7 +306,7 @@ async def test_a_strategy_reads_what_it_declared():
     times, prices = view.spot_window(60)
     assert prices[-1] == 68_006 * SPOT_USD
     assert times[-1] <= view.now_ns
-    assert view.indicator("volume") is not None
+    assert view.indicator("volume") == 4
     await world.close()
 
 
