@@ -79,15 +79,14 @@ def _squares_below(array: Floats, target: float) -> float:
 @njit(cache=True)
 def _deepest(array: Floats) -> float:
     """Deepest fall of the compounded wealth; above 0 where a return is below -1."""
-    wealth = peak = 1.0
-    deepest = 0.0
+    # Wealth as a part of its peak is all it takes, and can't overflow as wealth could.
+    part = lowest = 1.0
     for value in array:
         if value < -1.0:
             return 1.0
-        wealth *= 1.0 + value
-        peak = max(peak, wealth)
-        deepest = min(deepest, wealth / peak - 1.0)
-    return deepest
+        part = min(part * (1.0 + value), 1.0)
+        lowest = min(lowest, part)
+    return lowest - 1.0
 
 
 def _deviation(array: Floats) -> tuple[float, float]:

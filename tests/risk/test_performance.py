@@ -121,6 +121,10 @@ def test_beta_of_a_multiple_is_the_multiple_and_alpha_what_is_added():
     assert alpha == pytest.approx(1.001**12 - 1)
 
 
+def test_wealth_beyond_a_float_has_a_drawdown_still():
+    assert figures.max_drawdown([9.0] * 500 + [-0.5, 1.0]) == pytest.approx(-0.5)
+
+
 def test_losing_everything_is_the_end():
     assert figures.cagr([0.5, -1.0], 2) == -1.0
     assert figures.max_drawdown([0.5, -1.0]) == -1.0
