@@ -8,6 +8,7 @@ from aiohttp import web
 
 from models.markets import Outcome, Settlement
 from models.units import PRICE_ONE, SECOND_NS, SPOT_USD, USD
+from venue.simulator import gamma_extras
 from venue.simulator.errors import bad, not_found
 from venue.simulator.http import integer, reply
 from venue.simulator.spot import TWAP_S
@@ -171,6 +172,7 @@ class Gamma:
                 "twapLookbackSeconds": TWAP_S if market.settlement is Settlement.TWAP_60 else 0,
             },
         }
+        body |= gamma_extras.of_market(window.volume_e6 / USD)
         last = window.last_trade.get(market.up_token)
         if last is not None:
             body["lastTradePrice"] = last[0] / PRICE_ONE
@@ -211,9 +213,9 @@ class Gamma:
             "enableOrderBook": True,
             "negRisk": market.neg_risk,
             "seriesSlug": series,
-            "series": [{"id": series, "ticker": series, "slug": series, "title": series}],
-            "tags": [{"id": "21", "slug": "crypto", "label": "Crypto"}],
+            "series": [gamma_extras.series_of(window, series, series)],
         }
+        body |= gamma_extras.of_event(window.volume_e6 / USD)
         metadata: dict[str, float] = {}
         if self._quotes.strike_known(window) and window.opening_e8 is not None:
             metadata["priceToBeat"] = window.opening_e8 / SPOT_USD
@@ -222,6 +224,7 @@ class Gamma:
         if metadata:
             body["eventMetadata"] = metadata
         if with_market:
+            body["tags"] = [_tag(window)]
             body["markets"] = [self.market(window, with_event=False)]
         return body
 
@@ -265,6 +268,24 @@ def _filtered(windows: Iterable[Window], request: web.Request) -> list[Window]:
     if query.get("ascending", "").lower() == "false":
         wanted.reverse()
     return wanted
+
+
+def _tag(window: Window) -> dict[str, Any]:
+    listed = iso(window.listed_ns)
+    return {
+        "id": "21",
+        "slug": "crypto",
+        "label": "Crypto",
+        "forceShow": False,
+        "forceHide": False,
+        "isCarousel": False,
+        "publishedAt": listed,
+        "createdAt": listed,
+        "updatedAt": listed,
+        "createdBy": 15,
+        "updatedBy": 15,
+        "requiresTranslation": False,
+    }
 
 
 def _source(window: Window) -> str:
