@@ -193,7 +193,9 @@ class Guards:
         if not (why := fires(one, bid, now)):
             return
         log.info("condition_fired", agent=self._agent, id=one.id, why=why)
-        self._change(one, ConditionState.TRIGGERED, why, size_e6=quota, triggered_ns=now)
+        whole = one.size_e6 is None and not one.intent_id
+        size = None if whole else quota
+        self._change(one, ConditionState.TRIGGERED, why, size_e6=size, triggered_ns=now)
         for sibling in tuple(live.values()):
             armed = sibling.state is ConditionState.ARMED
             if armed and sibling.group_id == one.group_id and sibling.id != one.id:
@@ -266,15 +268,19 @@ class Guards:
         return quota if one.size_e6 is None else min(quota, one.size_e6)
 
     def _left_e6(self, one: Condition, sold_e6: int) -> int:
-        """Shares a condition that fired has yet to sell.
+        """Shares a condition that fired has yet to sell, never more than are held.
 
-        What its order buys while it is being cancelled is sold too.
+        What its order buys while it is being cancelled is sold too, and so is, by the guard of a
+        whole position, everything that is held until nothing is.
         """
-        wanted = one.size_e6 or 0
+        held = max(0, self._portfolio.shares_e6(one.token_id))
         if one.intent_id:
             order = self._index.of_intent(one.intent_id, one.condition_id)
-            wanted = max(wanted, 0 if order is None else order.filled_e6)
-        held = max(0, self._portfolio.shares_e6(one.token_id))
+            wanted = max(one.size_e6 or 0, 0 if order is None else order.filled_e6)
+        elif one.size_e6 is None:
+            return held
+        else:
+            wanted = one.size_e6
         return min(wanted - sold_e6, held)
 
     def _bid_e4(self, one: Condition, view: MarketView) -> int | None:
