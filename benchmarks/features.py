@@ -15,17 +15,21 @@ from collections.abc import Callable
 import numpy as np
 import talib
 
-from models.units import SECOND_NS
+from engine.indicators import Indicators
+from models.units import MILLISECOND_NS, SECOND_NS
 from strategies.features import (
     Atr,
     Bollinger,
     Ema,
+    Feature,
     FeatureWindow,
+    History,
     Macd,
     OrderFlowImbalance,
     RealisedVolatility,
     Rsi,
     Sma,
+    Source,
     VolumeSpike,
     ZScore,
 )
@@ -178,10 +182,33 @@ def indicators(points: int) -> None:
         print(f"  {name:24}{mine:8.2f}  ({1e6 / best(anew):.2f})")
 
 
+def feeding(events: int) -> None:
+    """What a market's messages cost a strategy that declares something; half change the top."""
+    declared = {
+        "pushed": Feature(ZScore(60), Source.MICRO, 1),
+        "flow": Feature(OrderFlowImbalance(30), Source.BOOK, 1),
+        "mids": Feature(History(600), Source.MID, 1),
+    }
+    sizes = np.random.default_rng(3).integers(1, 10**9, size=events).tolist()
+    start = 1_800_000_000 * SECOND_NS
+    print("feeding declared indicators at 100 messages a second, microseconds a message")
+    for wanted in (("pushed",), ("pushed", "flow", "mids")):
+
+        def work(wanted: tuple[str, ...] = wanted) -> int:
+            market = Indicators({name: declared[name] for name in wanted}).market("m", "BTC")
+            for number in range(events):
+                ts_ns = start + number * 10 * MILLISECOND_NS
+                market.on_book(ts_ns, 4900, sizes[number // 2], 5000, 10**6)
+            return events
+
+        print(f"  {', '.join(wanted):24}{1e6 / best(work):8.2f}")
+
+
 def main() -> None:
     points = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     windows(points)
     indicators(min(points, 100_000))
+    feeding(min(points, 100_000))
 
 
 if __name__ == "__main__":
