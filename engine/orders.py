@@ -4,39 +4,33 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
 from engine.order_books import OrderBooks
 from engine.order_doubts import Doubts
 from engine.order_loops import OrderLoops, Signals
+from engine.order_placing import Placer
 from engine.order_pulse import Pulse
 from engine.order_reconcile import ReconcileReport, reconcile
-from engine.order_states import Acked, Lost, OrderLife, Refused, Sent, Signed, advance, intended
 from engine.portfolio import Portfolio
 from engine.ports import Clock, Journal, Venue
-from engine.reservations import cash_limited, reserved_cash_e6, reserved_shares_e6
 from models.errors import (
-    BadValue,
     LeaseLost,
     StoreUnavailable,
     VenueError,
-    VenueRejected,
-    VenueUnavailable,
 )
 from models.events import OrderUpdate, TradeUpdate
 from models.journal import JournalState
 from models.markets import Market
-from models.orders import Fill, Order, OrderRequest, OrderState, SignedOrder
+from models.orders import Fill, Order, OrderRequest
 from models.units import SECOND_NS
 
 __all__ = ["OrderManager", "OrderSettings", "ReconcileReport"]
 
 log = structlog.get_logger(__name__)
 
-_LOT_E6 = 10_000
-"""Orders are for whole hundredths of a share."""
 _LAST_FLUSH_S = 5.0
 """How long the end of `run` may wait for the journal."""
 _RECENT_S = 600.0
@@ -78,7 +72,8 @@ class OrderManager:
         trade fails later. Not called for fills the journal knew before `recover`.
     on_done
         Called once for every order that ended, refused ones too; not for an order whose `place`
-        raised. Both are called from the event loop's thread and must not wait.
+        raised, nor for one that was never sent. Both are called from the event loop's
+        thread and must not wait.
     """
 
     def __init__(
@@ -110,10 +105,13 @@ class OrderManager:
         )
         self._pulse = Pulse(venue, clock, settings.heartbeat_s)
         self._news: deque[OrderUpdate | TradeUpdate] = deque()
-        self._placing: dict[str, tuple[Order, Market]] = {}
         self._writing = asyncio.Lock()
         self._asking = asyncio.Lock()
         self._signals = Signals()
+        self._placer = Placer(
+            self._books, self._doubts, self._pulse, self._signals, venue, journal, clock,
+            absorb=self._absorb, flush=self.flush, written=self._written,
+        )  # fmt: skip
         self._running = False
         self._fenced = False
         self._recovered = True
@@ -166,71 +164,8 @@ class OrderManager:
             The order could not be committed; nothing was sent.
         """
         self._guard()
-        existing = self._books.in_force(request.intent_id)
-        if existing is not None:
-            return existing
-        with self._wish(request, market) as wish:
-            signed = await self._venue.sign(request, market)
-            return await self._send(wish, signed, market)
-
-    @contextlib.contextmanager
-    def _wish(self, request: OrderRequest, market: Market) -> Iterator[OrderLife]:
-        """Reserve for a request while it is signed; one at a time per intent."""
-        if request.agent != self.agent:
-            raise BadValue(f"intent {request.intent_id} is {request.agent}'s, not {self.agent}'s")
-        if request.intent_id in self._placing:
-            raise BadValue(
-                f"intent {request.intent_id} is being placed already; wait for its order"
-            )
-        wish = intended(request, self._clock.now_ns())
-        self._placing[request.intent_id] = (wish.order, market)
-        try:
-            yield wish
-        finally:
-            self._placing.pop(request.intent_id, None)
-
-    async def _send(self, wish: OrderLife, signed: SignedOrder, market: Market) -> Order:
-        order_id = signed.order_id
-        if self._books.order(order_id) is not None:
-            raise BadValue(f"order {order_id} was signed before; sign with a fresh salt")
-        await self._pulse.before_order()
-        await self._commit(advance(wish, Signed(signed), self._clock.now_ns()), market)
-        self._books.tell(order_id, Sent())
-        self._signals.beat.set()
-        try:
-            ack = await self._venue.submit(signed)
-        except VenueRejected as error:
-            known = error.code == "duplicate"
-            self._books.tell(order_id, Lost(str(error)) if known else Refused(_reason(error)))
-        except VenueUnavailable as error:
-            self._books.tell(order_id, Refused(f"{error.mode}: {error}"), quietly=True)
-            await self._written()
-            raise
-        except VenueError as error:
-            self._books.tell(order_id, Lost(str(error)))
-        except BaseException as error:
-            # Cut off, or a defect of the adapter: the order may be out there all the same.
-            self._books.tell(order_id, Lost(f"interrupted by {type(error).__name__}"))
-            self._signals.tend.set()
-            raise
-        else:
-            if ack.order_id not in ("", order_id):
-                log.error("venue_order_id_differs", ours=order_id, venues=ack.order_id)
-            self._books.tell(order_id, Acked(ack))
-        await self._written()
-        return self._books.life(order_id).order  # type: ignore[union-attr]
-
-    async def _commit(self, life: OrderLife, market: Market) -> None:
-        """Commit a signed order. It is in the books meanwhile, so that its cash is reserved."""
-        self._books.watch(market)
-        self._books.add(life)
-        self._placing.pop(life.request.intent_id, None)
-        try:
-            await self._journal.order_signed(life.order, market)
-        except BaseException as error:
-            self._books.drop(life.order.order_id)
-            self._fenced = self._fenced or isinstance(error, LeaseLost)
-            raise
+        with self._fencing():
+            return await self._placer.place(request, market)
 
     # --- cancelling ---------------------------------------------------------------------------
 
@@ -252,45 +187,15 @@ class OrderManager:
     async def replace(self, order_id: str, request: OrderRequest, market: Market) -> Order:
         """Cancel an order and, once it is gone, place another, less what it filled meanwhile.
 
-        The new order is signed before the old one is cancelled, so that the time with neither is
-        one round trip. Returns the new order, or the old one when nothing new was placed: it
-        had ended before, it filled, its cancel is not confirmed (tried again), or what is left
-        is below the market's minimum. Raises like `place`; the old order may then be gone.
+        The new order is signed and committed before the old one is cancelled, so that the time
+        with neither is what the venue takes: its answer to the cancel, and the new order's way.
+        Returns the new order, or the old one when nothing new was placed: it had ended before,
+        it filled, its cancel is not confirmed (tried again), or what is left is below the
+        market's minimum. Raises like `place`; the old order may then be gone.
         """
         self._guard()
-        old = self._books.life(order_id)
-        if old is None:
-            raise BadValue(
-                f"order {order_id} is not one of {self.agent}'s; place a new one instead"
-            )
-        existing = self._books.in_force(request.intent_id)
-        if existing is not None:
-            return existing
-        if old.order.state.terminal:
-            return old.order
-        with self._wish(request, market) as wish:
-            signed = await self._venue.sign(request, market)
-            await self._doubts.cancel([order_id])
-            self._absorb()
-            left = self._left(old, request)
-            if left < request.size_e6:
-                if left < market.min_size_e6:
-                    await self._written()
-                    return self._books.life(order_id).order  # type: ignore[union-attr]
-                wish = intended(replace(request, size_e6=left), wish.order.created_ns)
-                signed = await self._venue.sign(wish.request, market)
-            return await self._send(wish, signed, market)
-
-    def _left(self, old: OrderLife, request: OrderRequest) -> int:
-        """Size the replacement may have; zero unless the old order is gone without filling."""
-        now = self._books.life(old.order.order_id)
-        if now is None or now.order.state not in (OrderState.CANCELLED, OrderState.EXPIRED):
-            return 0
-        alike = (request.token_id, request.side) == (old.request.token_id, old.request.side)
-        if not alike or cash_limited(now.order):
-            return request.size_e6
-        got = max(now.filled_e6, now.matched_e6) - max(old.filled_e6, old.matched_e6)
-        return request.size_e6 if got <= 0 else (request.size_e6 - got) // _LOT_E6 * _LOT_E6
+        with self._fencing():
+            return await self._placer.replace(order_id, request, market)
 
     # --- hearing ------------------------------------------------------------------------------
 
@@ -410,16 +315,11 @@ class OrderManager:
 
     def reserved_cash_e6(self) -> int:
         """Cash that open BUY orders may still take, worst-case taker fee included."""
-        wishes = sum(reserved_cash_e6(order, m) for order, m in self._placing.values())
-        return self._books.reserved_cash_e6() + wishes
+        return self._books.reserved_cash_e6() + self._placer.reserved_cash_e6()
 
     def reserved_shares_e6(self, token_id: str) -> int:
         """Shares of a token that open SELL orders may still take."""
-        wishes = sum(
-            reserved_shares_e6(order)
-            for order, _ in self._placing.values()
-            if order.request.token_id == token_id
-        )
+        wishes = self._placer.reserved_shares_e6(token_id)
         return self._books.reserved_shares_e6(token_id) + wishes
 
     def free_cash_e6(self) -> int:
@@ -434,12 +334,17 @@ class OrderManager:
         """Drop a settled market's ended orders from memory; later news of them are ignored."""
         self._books.forget(condition_id)
 
+    @contextlib.contextmanager
+    def _fencing(self) -> Iterator[None]:
+        """Remember a lost lease: nothing is sent after it."""
+        try:
+            yield
+        except LeaseLost:
+            self._fenced = True
+            raise
+
     def _guard(self) -> None:
         if self._fenced:
             raise LeaseLost(
                 f"agent {self.agent}: another session holds its lease; this one sends nothing more"
             )
-
-
-def _reason(error: VenueRejected) -> str:
-    return f"{error.code}: {error}"

@@ -8,7 +8,7 @@ from fakes.venue import make_request
 from fakes.wire import Fault
 from fakes.words import SHARE, asks, now, place, swap
 
-from models.errors import BadValue
+from models.errors import BadValue, StoreUnavailable
 from models.markets import Side
 from models.orders import OrderState
 
@@ -155,6 +155,80 @@ async def test_nothing_is_placed_until_the_cancel_is_confirmed(floor: Floor, fau
     assert now(floor, old).state is S.CANCELLED
     assert len(floor.venue.orders) == 1
     floor.assert_agreed()
+
+
+async def test_nothing_but_the_venue_lies_between_the_cancel_and_the_replacement(
+    floor: Floor,
+) -> None:
+    old = await place(floor)
+    floor.wire.calls.clear()
+    await swap(floor, old)
+    assert floor.wire.calls[:4] == ["sign", "order_signed", "cancel", "submit"]
+
+
+async def test_replacement_committed_for_nothing_is_withdrawn_and_written_down(
+    floor: Floor,
+) -> None:
+    old = await place(floor)
+    floor.wire.fail("cancel", Fault.LOST)
+    kept = await swap(floor, old)
+    assert kept.order_id == old.order_id
+    (withdrawn,) = [o for o in floor.store.orders.values() if o.order_id != old.order_id]
+    assert withdrawn.state is S.REJECTED
+    assert withdrawn.note.startswith("not sent")
+    assert withdrawn.order_id not in floor.venue.orders
+    assert withdrawn.order_id not in [order.order_id for order in floor.done]
+    placed = await place(floor, "i2", price_e4=4900)
+    assert placed.state is S.LIVE, "a wish that was withdrawn may be placed"
+    await floor.settle(40)
+    floor.assert_agreed()
+
+
+async def test_smaller_replacement_is_a_second_order_of_an_intent_whose_first_is_dead(
+    floor: Floor,
+) -> None:
+    old = await place(floor)
+    floor.venue.hit(old.order_id, 4 * SHARE)
+    floor.deliver()
+    floor.wire.calls.clear()
+    new = await swap(floor, old)
+    assert new.request.size_e6 == 6 * SHARE
+    calls = floor.wire.calls
+    second = len(calls) - 1 - calls[::-1].index("order_signed")
+    assert "order_changed" in calls[calls.index("cancel") : second]
+    states = [floor.store.orders[order.order_id].state for order in (old, new)]
+    assert states == [S.CANCELLED, S.LIVE]
+    assert len(floor.venue.orders) == 2
+    floor.assert_agreed()
+
+
+async def test_replacement_cut_off_at_the_cancel_never_goes_out(floor: Floor) -> None:
+    old = await place(floor)
+    replacing = asyncio.create_task(swap(floor, old))
+    while "cancel" not in floor.wire.calls:
+        await asyncio.sleep(0)
+    replacing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await replacing
+    floor.wire.deliver_late()
+    await floor.settle(20)
+    assert list(floor.venue.orders) == [old.order_id]
+    assert floor.orders.open_orders() == ()
+    floor.assert_agreed()
+
+
+async def test_order_whose_commit_fails_meanwhile_is_not_replaced(floor: Floor) -> None:
+    floor.wire.fail("order_signed", Fault.STORE_LOST)
+    placing = asyncio.create_task(place(floor))
+    while not floor.orders.open_orders():
+        await asyncio.sleep(0)
+    (old,) = floor.orders.open_orders()
+    with pytest.raises(BadValue, match="place a new one"):
+        await swap(floor, old)
+    with pytest.raises(StoreUnavailable):
+        await placing
+    assert floor.venue.orders == {}
+    assert floor.orders.open_orders() == ()
 
 
 async def test_ended_order_is_not_replaced(floor: Floor) -> None:

@@ -1,0 +1,448 @@
+"""The stage: one simulator and one agent's sessions, each a process, and the truth to compare.
+
+Nothing here is a stand-in. The simulator serves HTTP and WebSockets and keeps its accounts in
+SQLite, the journal is on Postgres, and a crash is SIGKILL.
+"""
+
+import multiprocessing
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import pairwise
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+from eth_account import Account
+from psycopg.rows import dict_row
+
+from engine.order_states import LEGAL
+from models.markets import Market, Outcome, Side
+from models.orders import OrderRequest, OrderState, TimeInForce, TradeStatus
+from models.units import SECOND_NS
+from tests.orders_model import exchange, session
+from tests.orders_model.awaits import Point
+from tests.orders_model.clock import SharedClock
+from tests.orders_model.session import GRANT_E6, START_S, Books, Failed, Ready
+
+PATIENCE_S = 60.0
+"""How long a process may take for anything, on a machine that is busy with other things."""
+INTO_S = 120
+LAST_S = 800
+"""Seconds into the window after which a stage is used up."""
+DUST_E6 = 10
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.orders_model.session", "tests.orders_model.exchange"])
+
+
+class Died(Exception):
+    """The session's process was killed."""
+
+
+@dataclass
+class Process:
+    """A child and the pipe to it."""
+
+    child: BaseProcess
+    pipe: Connection
+
+    @classmethod
+    def start(cls, main: Any, spec: Any) -> "Process":
+        ours, theirs = CONTEXT.Pipe()
+        child = CONTEXT.Process(target=main, args=(theirs, spec), daemon=True)
+        child.start()
+        theirs.close()
+        return cls(child, ours)
+
+    def hear(self) -> Any:
+        try:
+            if not self.pipe.poll(PATIENCE_S):
+                raise AssertionError(f"process {self.child.pid} said nothing for {PATIENCE_S} s")
+            return self.pipe.recv()
+        except (EOFError, ConnectionError):
+            self.child.join(PATIENCE_S)
+            assert self.child.exitcode == -signal.SIGKILL, f"it ended by {self.child.exitcode}"
+            raise Died from None
+
+    def ask(self, what: Any) -> Any:
+        self.tell(what)
+        return self.hear()
+
+    def tell(self, what: Any) -> None:
+        try:
+            self.pipe.send(what)
+        except ConnectionError:
+            self.child.join(PATIENCE_S)
+            raise Died from None
+
+    def kill(self) -> None:
+        self.child.kill()
+        self.child.join(PATIENCE_S)
+        self.pipe.close()
+
+    def end(self) -> None:
+        """Let it end by itself."""
+        self.pipe.close()
+        self.child.join(10)
+        if self.child.is_alive():
+            self.child.kill()
+            self.child.join(PATIENCE_S)
+
+
+@dataclass
+class Stage:
+    """One agent, with a wallet and a simulator of its own, in one fifteen-minute window."""
+
+    agent: str
+    database: str
+    home: Path
+    taker_delay_ms: int = 0
+    seed: int = 7
+    kills: int = 0
+    checks: int = 0
+    wishes: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    market: Market | None = None
+    tick_e4: int = 100
+    running: Process | None = None
+
+    def __post_init__(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.diary = self.home / "deaths.jsonl"
+        self.diary.touch()
+        self.clock = SharedClock(self.home / "clock", (START_S + INTO_S) * SECOND_NS)
+        self.http = httpx.Client(timeout=PATIENCE_S)
+        self.db = psycopg.connect(self.database, autocommit=True, row_factory=dict_row)
+        self.port = 0
+        self.start_exchange()
+
+    # --- the venue ----------------------------------------------------------------------------
+
+    def start_exchange(self) -> None:
+        spec = exchange.ExchangeSpec(
+            self.home, self.home / "clock", self.port, self.taker_delay_ms, self.seed
+        )
+        self.venue = Process.start(exchange.main, spec)
+        self.port = self.venue.hear()
+
+    def kill_exchange(self) -> None:
+        """SIGKILL; what it acknowledged is in its SQLite, and faults are forgotten."""
+        self.venue.kill()
+        self.start_exchange()
+
+    def fault(self, name: str, **params: Any) -> None:
+        body = {"name": name} | params
+        reply = self.http.post(f"http://127.0.0.1:{self.port}/admin/faults", json=body)
+        assert reply.status_code == 200, reply.text
+
+    def change_tick(self) -> None:
+        self.fault("tick-change", slug=self.known_market.slug, tick="0.001")
+        self.tick_e4 = 10
+
+    def clear_faults(self) -> None:
+        self.http.delete(f"http://127.0.0.1:{self.port}/admin/faults")
+
+    def sweep(self, outcome: Outcome, side: Side, shares: int) -> None:
+        """A stranger takes the best `shares` of a book, ours among them."""
+        price = 9_900 if side is Side.BUY else 100
+        self.venue.ask(exchange.Sweep(outcome, side, price, shares * 1_000_000))
+
+    def ledger(self) -> dict[str, Any]:
+        key = self.home / "credentials" / "simulated-wallet.key"
+        if not key.exists():
+            return {"orders": [], "trades": []}
+        wallet = str(Account.from_key(key.read_text().strip()).address)
+        url = f"http://127.0.0.1:{self.port}/admin/ledger/{wallet}?limit=100000"
+        body: dict[str, Any] = self.http.get(url).json()
+        return body | body["wallets"].get(wallet, {})
+
+    def cut_store(self) -> None:
+        """Postgres ends every connection of the agent's session."""
+        self.db.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'floor' AND datname = current_database()"
+        )
+
+    # --- sessions -----------------------------------------------------------------------------
+
+    @property
+    def known_market(self) -> Market:
+        assert self.market is not None, "no session has been ready yet"
+        return self.market
+
+    @property
+    def over(self) -> bool:
+        return self.clock.now_ns() > (START_S + LAST_S) * SECOND_NS
+
+    @property
+    def alive(self) -> bool:
+        return self.running is not None
+
+    def begin(
+        self,
+        die_at: int = 0,
+        die_where: frozenset[Point] = frozenset(),
+        *,
+        listens: bool = True,
+        patience_s: float = 5.0,
+    ) -> bool:
+        """Start a session, ending the one that runs; False when it died before it was ready."""
+        if self.running is not None:
+            self.crash()
+        spec = session.SessionSpec(
+            self.agent, self.database, self.home, self.home / "clock", self.port, self.diary,
+            die_at, die_where, patience_s=patience_s, listens=listens, market=self.market,
+        )  # fmt: skip
+        self.running = Process.start(session.main, spec)
+        try:
+            ready = self.running.hear()
+        except Died:
+            self._note_death()
+            return False
+        assert isinstance(ready, Ready), ready
+        self.market = ready.market
+        return True
+
+    def ask(self, *asks: session.Ask) -> list[Any] | None:
+        """Let the session do some things at the same time; None when it died of it."""
+        assert self.running is not None
+        try:
+            answers = self.running.ask(asks)
+        except Died:
+            self._note_death()
+            return None
+        return self._heard(answers)
+
+    def ask_and_kill_venue(self, *asks: session.Ask, after_s: float) -> list[Any] | None:
+        """The same, with the simulator killed and started again while it is being done."""
+        assert self.running is not None
+        try:
+            self.running.tell(asks)
+            time.sleep(after_s)
+            self.kill_exchange()
+            return self._heard(self.running.hear())
+        except Died:
+            self._note_death()
+            return None
+
+    def _heard(self, answers: list[Any]) -> list[Any]:
+        for answer in answers:
+            if isinstance(answer, Failed):
+                assert answer.expected, answer.text
+                self.refused[answer.kind] += 1
+        return answers
+
+    def crash(self) -> None:
+        """SIGKILL from outside, wherever it is."""
+        assert self.running is not None
+        self.running.kill()
+        self._note_death()
+
+    def end(self) -> None:
+        """Let the session end in good order; it may die of it, or have nothing left to do."""
+        assert self.running is not None
+        self.running.end()
+        if self.running.child.exitcode == -signal.SIGKILL:
+            self.kills += 1
+        self.running = None
+
+    def _note_death(self) -> None:
+        assert self.running is not None
+        self.running.pipe.close()
+        self.running = None
+        self.kills += 1
+
+    def pass_time(self, seconds: float, step: float = 2.0) -> bool:
+        """Let the clock run while the session works; False when it died."""
+        left = seconds
+        while left > 0:
+            self.clock.advance(min(step, left))
+            left -= step
+            if self.alive and self.ask(session.Work()) is None:
+                return False
+        return True
+
+    def wish(
+        self,
+        *,
+        side: Side = Side.BUY,
+        outcome: Outcome = Outcome.UP,
+        price_e4: int = 200,
+        shares: int = 10,
+        tif: TimeInForce = TimeInForce.GTC,
+        post_only: bool = False,
+    ) -> OrderRequest:
+        """A wish of the agent's; by default 10 Up at 0.02, which rests far from the market."""
+        self.wishes += 1
+        expires = self.clock.now_ns() // SECOND_NS + 200 if tif is TimeInForce.GTD else 0
+        market, price = self.known_market, price_e4 // self.tick_e4 * self.tick_e4
+        return OrderRequest(
+            f"{self.agent}-{self.wishes}", self.agent, market.condition_id,
+            market.token(outcome), outcome, side, price,
+            shares * 1_000_000, tif, post_only and not tif.immediate, expires,
+        )  # fmt: skip
+
+    # --- the truth ----------------------------------------------------------------------------
+
+    def check_nothing_doubled_or_lost(self) -> None:
+        """At any moment: what the venue has is in our table, one order for each intent."""
+        rows = self.db.execute(
+            "SELECT order_id, intent_id FROM orders WHERE agent = %s", (self.agent,)
+        ).fetchall()
+        intents = {row["order_id"]: row["intent_id"] for row in rows}
+        there = self.ledger()["orders"]
+        unknown = [row["order_id"] for row in there if row["order_id"] not in intents]
+        assert not unknown, f"lost: the venue has {unknown}, the orders table has not"
+        # One that the venue ended untouched, before we could ask, may have been wished for again.
+        took = [row["order_id"] for row in there if row["open"] or row["matched_e6"]]
+        counts = Counter(intents[order_id] for order_id in took)
+        doubled = [intent for intent, n in counts.items() if n > 1]
+        assert not doubled, f"duplicates: {[self._life(intent) for intent in doubled]}"
+        self.checks += 1
+
+    def _life(self, intent_id: str) -> list[Any]:
+        """What was written down of an intent's orders, for a failed test's message."""
+        return self.db.execute(
+            "SELECT order_id, t.state, t.filled, t.note, t.lease_token, t.at, side, tif"
+            " FROM order_transitions t JOIN orders USING (order_id)"
+            " WHERE intent_id = %s ORDER BY t.id",
+            (intent_id,),
+        ).fetchall()
+
+    def settle(self, seconds: float = 120.0) -> Books:
+        """Let faults stop and doubts be over; needs a session that does not die."""
+        self.clear_faults()
+        waited = 0.0
+        while True:
+            self.clock.advance(2.0)
+            waited += 2.0
+            answers = self.ask(session.Work())
+            assert answers is not None
+            if answers[0] == 0 and waited >= 8.0:
+                break
+            assert waited < seconds, f"still in doubt after {waited} s: {answers}"
+        for step in (session.Reconcile(), session.Work(), session.TellBooks()):
+            answers = self.ask(step)
+            assert answers is not None and not isinstance(answers[0], Failed), answers
+        books = answers[0]
+        assert isinstance(books, Books)
+        return books
+
+    def check_agreed(self, books: Books) -> None:
+        """Venue, books and table say the same of orders, fills, positions and cash."""
+        self.check_nothing_doubled_or_lost()
+        ledger = self.ledger()
+        legs = self._legs(ledger)
+        self._check_orders(books, ledger, legs)
+        self._check_fills(books, legs)
+        self._check_money(books, ledger)
+        self._check_lives()
+        assert len(books.told_ends) == len(set(books.told_ends))
+
+    def _legs(self, ledger: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+        """Our part in every trade, by trade and order."""
+        ours = {order["order_id"] for order in ledger["orders"]}
+        legs: dict[tuple[str, str], dict[str, Any]] = {}
+        for trade in ledger["trades"]:
+            for leg in (trade["taker"], *trade["makers"]):
+                if leg["order_id"] not in ours:
+                    continue
+                key = (trade["trade_id"], leg["order_id"])
+                known = legs.setdefault(key, {"size": 0, "cash": 0, "fee": 0})
+                known["size"] += leg["size_e6"]
+                known["cash"] += leg["cash_e6"]
+                known["fee"] += leg["fee_e6"]
+                known["status"] = trade["status"]
+        return legs
+
+    def _check_orders(self, books: Books, ledger: dict[str, Any], legs: dict[Any, Any]) -> None:
+        known = {order.order_id: order for order in books.orders}
+        filled: Counter[str] = Counter()
+        for (_, order_id), leg in legs.items():
+            if leg["status"] != "FAILED":
+                filled[order_id] += leg["size"]
+        there = {order["order_id"]: order for order in ledger["orders"]}
+        for order_id, row in there.items():
+            order = known[order_id]
+            assert order.filled_e6 == filled[order_id], (order, row)
+            assert order.state.terminal is not row["open"], (order, row)
+        rows = self.db.execute("SELECT * FROM orders WHERE agent = %s", (self.agent,)).fetchall()
+        assert {row["order_id"] for row in rows} == known.keys()
+        for row in rows:
+            order = known[row["order_id"]]
+            assert row["state"] == order.state, (row, order)
+            assert int(row["filled"] * 1_000_000) == order.filled_e6
+            if row["order_id"] not in there:
+                assert order.state is OrderState.REJECTED, order
+
+    def _check_fills(self, books: Books, legs: dict[tuple[str, str], dict[str, Any]]) -> None:
+        wanted = {
+            key: (leg["size"], leg["cash"], leg["fee"], leg["status"]) for key, leg in legs.items()
+        }
+        ours = {
+            (f.trade_id, f.order_id): (f.size_e6, f.cash_e6, f.fee_e6, f.status.value)
+            for f in books.fills
+        }
+        assert ours == wanted
+        rows = self.db.execute("SELECT * FROM fills WHERE agent = %s", (self.agent,)).fetchall()
+        kept = {
+            (r["trade_id"], r["order_id"]): (
+                *(int(r[name] * 1_000_000) for name in ("size", "cash", "fee")), r["status"],
+            )
+            for r in rows
+        }  # fmt: skip
+        assert kept == wanted
+        statuses = {key: leg["status"] for key, leg in legs.items()}
+        counted = Counter(key for key in books.told_fills)
+        for key, times in counted.items():
+            most = 2 if statuses[key] == TradeStatus.FAILED else 1
+            assert times <= most, f"fill {key} was told {times} times"
+
+    def _check_money(self, books: Books, ledger: dict[str, Any]) -> None:
+        assert books.cash_e6 == ledger.get("cash_e6", GRANT_E6)
+        held = ledger.get("shares_e6", {})
+        rows = self.db.execute(
+            "SELECT token_id, size FROM positions WHERE agent = %s", (self.agent,)
+        ).fetchall()
+        kept = {row["token_id"]: int(row["size"] * 1_000_000) for row in rows}
+        for token, shares in books.shares_e6.items():
+            assert shares == held.get(token, 0) == kept.get(token, 0)
+        assert books.reserved_cash_e6 >= ledger.get("reserved_e6", 0) - DUST_E6
+
+    def _check_lives(self) -> None:
+        """Every order's written steps lead from the wish to where it is, legally."""
+        rows = self.db.execute(
+            "SELECT t.order_id, t.state, o.state AS now FROM order_transitions t"
+            " JOIN orders o USING (order_id) WHERE agent = %s ORDER BY t.id",
+            (self.agent,),
+        ).fetchall()
+        lives: dict[str, list[OrderState]] = {}
+        for row in rows:
+            lives.setdefault(row["order_id"], []).append(OrderState(row["state"]))
+            assert (
+                lives[row["order_id"]][:2]
+                == [OrderState.INTENDED, OrderState.SIGNED][: len(lives[row["order_id"]])]
+            )
+        ends = {row["order_id"]: row["now"] for row in rows}
+        for order_id, steps in lives.items():
+            assert steps[:2] == [OrderState.INTENDED, OrderState.SIGNED], (order_id, steps)
+            for was, became in pairwise(steps):
+                assert was is became or became in LEGAL[was], (order_id, steps)
+            assert steps[-1] == ends[order_id]
+        orders = self.db.execute(
+            "SELECT count(*) AS n FROM orders WHERE agent = %s", (self.agent,)
+        ).fetchone()
+        assert orders is not None and orders["n"] == len(lives)
+
+    def close(self) -> None:
+        if self.running is not None:
+            self.running.end()
+            self.running = None
+        self.venue.kill()
+        self.http.close()
+        self.db.close()
