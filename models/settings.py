@@ -34,6 +34,7 @@ from models.setting_types import (
     rooted,
     upper,
 )
+from models.travel import Travel, read_travel
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's root folder."""
@@ -144,6 +145,16 @@ class Settings(BaseSettings):
     fill_model: Annotated[FillModel, BeforeValidator(lower)] = Field(
         FillModel.BACK,
         description="Our place in recorded queues: back (worst), log, power, front (best).",
+    )
+    feed_latency: Annotated[Travel, BeforeValidator(read_travel)] = Field(
+        Travel(),
+        description="How much later clients see books, trades and spot prices: 0, constant:50ms "
+        "or sampled:40ms:0.5.",
+    )
+    order_latency: Annotated[Travel, BeforeValidator(read_travel)] = Field(
+        Travel(),
+        description="How much later orders and cancels meet the market: 0, constant:50ms "
+        "or sampled:40ms:0.5.",
     )
     floor_data_dir: Folder = Field(
         ROOT.parent / "shared" / "data", description="Folder of the recorded market data."

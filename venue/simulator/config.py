@@ -5,6 +5,7 @@ from pathlib import Path
 
 from models.fills import FillModel
 from models.settings import Liquidity, Settings, TradingMode
+from models.travel import Travel
 from models.units import to_cash_e6
 from venue.polymarket.endpoints import Endpoints, endpoints
 
@@ -46,6 +47,9 @@ class SimulatorConfig:
         Whether orders and cancels of a signer, and requests of an address, are limited.
     fill_model
         Where a client's order stands among the recorded or mirrored depth at its price.
+    feed_latency, order_latency
+        How long frames of market and prices travel to clients, and their orders, cancels and
+        heartbeats to the market, beyond what the network takes.
     mirror
         Set for paper trading: copy this venue's markets, books and prices.
     """
@@ -75,6 +79,8 @@ class SimulatorConfig:
         )
     )
     fill_model: FillModel = FillModel.BACK
+    feed_latency: Travel = field(default_factory=Travel)
+    order_latency: Travel = field(default_factory=Travel)
     mirror: Endpoints | None = None
 
 
@@ -90,5 +96,7 @@ def config_from_settings(settings: Settings) -> SimulatorConfig:
         seed=settings.sim_seed,
         capital_e6=to_cash_e6(settings.initial_capital),
         fill_model=settings.fill_model,
+        feed_latency=settings.feed_latency,
+        order_latency=settings.order_latency,
         mirror=endpoints(settings) if paper else None,
     )

@@ -86,7 +86,7 @@ class PrivateRest:
     # --- orders -------------------------------------------------------------------------------
 
     async def post_order(self, request: web.Request) -> web.StreamResponse:
-        key, body = await self.check(request)
+        key, body = await self._arrived(request)
         payload = parse(body, PAYLOAD)
         headers = self._gate("order", key, 1)
         try:
@@ -99,7 +99,7 @@ class PrivateRest:
         return await self._answer(request, answer, headers)
 
     async def post_orders(self, request: web.Request) -> web.StreamResponse:
-        key, body = await self.check(request)
+        key, body = await self._arrived(request)
         payloads = parse(body, PAYLOAD)
         if not isinstance(payloads, list) or not payloads:
             raise bad(PAYLOAD)
@@ -156,7 +156,7 @@ class PrivateRest:
     # --- cancels ------------------------------------------------------------------------------
 
     async def cancel_order(self, request: web.Request) -> web.Response:
-        key, body = await self.check(request)
+        key, body = await self._arrived(request)
         payload = parse(body)
         wanted = payload.get("orderID") if isinstance(payload, dict) else None
         if not isinstance(wanted, str) or not wanted:
@@ -165,7 +165,7 @@ class PrivateRest:
         return await self._cancelled([wanted], key, headers)
 
     async def cancel_orders(self, request: web.Request) -> web.Response:
-        key, body = await self.check(request)
+        key, body = await self._arrived(request)
         wanted = parse(body)
         if not isinstance(wanted, list) or not all(isinstance(i, str) for i in wanted):
             raise bad("Invalid payload")
@@ -175,13 +175,13 @@ class PrivateRest:
         return await self._cancelled(wanted, key, headers)
 
     async def cancel_all(self, request: web.Request) -> web.Response:
-        key, _ = await self.check(request)
+        key, _ = await self._arrived(request)
         wanted = [record.order_id for record in self._world.desk.open_of(key.key)]
         headers = self._gate("cancel", key, 1 + len(wanted))
         return await self._cancelled(wanted, key, headers)
 
     async def cancel_market(self, request: web.Request) -> web.Response:
-        key, body = await self.check(request)
+        key, body = await self._arrived(request)
         payload = parse(body)
         market = payload.get("market") if isinstance(payload, dict) else None
         asset = payload.get("asset_id") if isinstance(payload, dict) else None
@@ -288,7 +288,7 @@ class PrivateRest:
     # --- the rest -----------------------------------------------------------------------------
 
     async def heartbeat(self, request: web.Request) -> web.Response:
-        key, body = await self.check(request)
+        key, body = await self._arrived(request)
         payload = parse(body)
         given = payload.get("heartbeat_id", "") if isinstance(payload, dict) else None
         if given is None:
@@ -310,6 +310,13 @@ class PrivateRest:
         key = self._world.keyring.verify_l2(request.headers, request.method, path, body)
         self._world.advance()
         return key, body
+
+    async def _arrived(self, request: web.Request) -> tuple[ApiKey, bytes]:
+        """As `check`, and wait until the message meets the market."""
+        found = await self.check(request)
+        if await self._world.order_way.arrive(found[0].key):
+            self._world.advance()
+        return found
 
     def _gate(self, kind: str, key: ApiKey, cost: int) -> dict[str, str]:
         now = self._world.now()

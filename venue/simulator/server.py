@@ -31,7 +31,7 @@ from venue.simulator.rest_public import PublicRest
 from venue.simulator.world import World
 
 log = structlog.get_logger(__name__)
-LONGEST_NAP_S = 0.05
+SHORTEST_NAP_S, LONGEST_NAP_S = 0.002, 0.05
 
 
 @dataclass(slots=True)
@@ -158,6 +158,8 @@ def written_first(world: World) -> Middleware:
 
 async def _beat(world: World) -> None:
     """Run the schedule as time passes; handlers run it too, so that nobody sees the past."""
+    loop, woken = asyncio.get_running_loop(), asyncio.Event()
+    world.schedule.sooner = woken.set
     while True:
         try:
             world.advance()
@@ -168,4 +170,7 @@ async def _beat(world: World) -> None:
         nap = LONGEST_NAP_S
         if following is not None:
             nap = min(nap, max(0.0, (following - world.now()) / SECOND_NS))
-        await asyncio.sleep(max(0.002, nap))
+        timer = loop.call_later(max(SHORTEST_NAP_S, nap), woken.set)
+        await woken.wait()
+        timer.cancel()
+        woken.clear()

@@ -6,7 +6,7 @@ loop leaves in one write: hundreds of readers of a busy market cost little more 
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -112,6 +112,16 @@ class Hub:
     def __init__(self) -> None:
         self.faults = Faults()
         self.clients: set[Subscriber] = set()
+        self.later: Callable[[Callable[[], None]], None] | None = None
+        """Delivers what was published now when it arrives; None delivers at once."""
+
+    def send(self, targets: Iterable[Subscriber], frame: bytes) -> None:
+        """Send data to those who listen now, however long it travels."""
+        if self.later is None:
+            _deliver(targets, frame)
+        else:
+            listening = tuple(targets)
+            self.later(lambda: _deliver(listening, frame))
 
     def drop_all(self) -> int:
         """Cut every connection; returns how many there were."""
@@ -123,6 +133,11 @@ class Hub:
     async def close(self) -> None:
         for client in list(self.clients):
             await client.socket.close(code=WSCloseCode.GOING_AWAY)
+
+
+def _deliver(targets: Iterable[Subscriber], frame: bytes) -> None:
+    for target in targets:
+        target.push(frame)
 
 
 async def serve(hub: Hub, subscriber: Subscriber, on_frame: Callable[[str], bool]) -> None:

@@ -34,6 +34,7 @@ from venue.simulator.sockets import Hub
 from venue.simulator.sources import choose
 from venue.simulator.spot import twap_e8
 from venue.simulator.tape import Outbox, Tape
+from venue.simulator.ways import OrderWay, feed_way
 from venue.simulator.windows import Registry, Window
 from venue.simulator.ws_live import LiveChannel
 from venue.simulator.ws_prices import Price, PriceChannel
@@ -79,6 +80,9 @@ class World:
         )  # fmt: skip
         self.mirror = Mirror(self, config.mirror) if config.mirror is not None else None
         self.life = self.mirror or self._calendar()
+        self.order_way = OrderWay(config.order_latency, config.seed, self.schedule)
+        for number, hub in enumerate((self.tape.channel.hub, self.prices.hub, self.live.hub)):
+            hub.later = feed_way(config.feed_latency, config.seed + 1 + number, self.schedule)
         self._wire_up()
 
     def _calendar(self) -> Life:
@@ -378,6 +382,8 @@ class World:
                 for w in windows
             ],
             "fill_model": self.config.fill_model.value,
+            "feed_latency": str(self.config.feed_latency),
+            "order_latency": str(self.config.order_latency),
             "pnl": self.fills.totals(),
             "open_orders": self.desk.open_count(),
             "unsettled_trades": len(self.desk.unsettled()),

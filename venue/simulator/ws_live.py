@@ -43,7 +43,7 @@ class LiveChannel:
         name = f"{price.asset.lower()}usd"
         for client in list(self.hub.clients):
             if isinstance(client, LiveSubscriber) and (channel, name) in client.wants:
-                client.push(text(self._update(client, channel, name, price)))
+                self.hub.send((client,), text(self._update(client, channel, name, price)))
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         client = LiveSubscriber(request, await accept(request), self.hub)
@@ -119,7 +119,7 @@ class LiveChannel:
         }
         if channel.endswith("twap"):
             body["payload"]["window_seconds"] = 60
-        client.push(text(body))
+        self.hub.send((client,), text(body))
 
     def _update(self, client: LiveSubscriber, channel: str, name: str, price: Price) -> Any:
         body = self._envelope(client, channel, price)

@@ -48,16 +48,12 @@ class MarketChannel:
         if custom:
             targets = {target for target in targets if target.custom}
         if targets:
-            encoded = text(message)
-            for target in targets:
-                target.push(encoded)
+            self.hub.send(targets, text(message))
 
     def announce(self, message: Any) -> None:
         """Send to everyone with the custom features, whatever they watch."""
-        encoded = text(message)
-        for client in list(self.hub.clients):
-            if isinstance(client, MarketSubscriber) and client.custom:
-                client.push(encoded)
+        clients = (c for c in self.hub.clients if isinstance(c, MarketSubscriber) and c.custom)
+        self.hub.send(list(clients), text(message))
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         client = MarketSubscriber(request, await accept(request), self.hub)
@@ -95,7 +91,7 @@ class MarketChannel:
             self._by_token[token].add(client)
         books = [book for token in sorted(new) if (book := self._books.ws_book(token))]
         if dump and books:
-            client.push(text(books))
+            self.hub.send((client,), text(books))
 
     def _unwatch(self, client: MarketSubscriber, tokens: set[str]) -> None:
         client.tokens -= tokens

@@ -46,6 +46,10 @@ class PriceSubscriber(Subscriber):
         self.wants: dict[str, set[str] | None] = {}
         """Symbols by kind; None is all."""
 
+    def listens(self, kind: str, name: str) -> bool:
+        symbols = self.wants.get(kind, set())
+        return symbols is None or name in symbols
+
 
 class PriceChannel:
     """Everyone who listens to prices."""
@@ -59,14 +63,13 @@ class PriceChannel:
     def publish(self, price: Price) -> None:
         self._history[price.kind, price.asset].append(price)
         name = symbol(price.asset, price.kind)
-        encoded = b""
-        for client in list(self.hub.clients):
-            if not isinstance(client, PriceSubscriber) or price.kind not in client.wants:
-                continue
-            symbols = client.wants[price.kind]
-            if symbols is None or name in symbols:
-                encoded = encoded or text(update(price))
-                client.push(encoded)
+        targets = [
+            client
+            for client in self.hub.clients
+            if isinstance(client, PriceSubscriber) and client.listens(price.kind, name)
+        ]
+        if targets:
+            self.hub.send(targets, text(update(price)))
 
     def last(self, kind: str, asset: str) -> Price | None:
         history = self._history.get((kind, asset))
@@ -113,7 +116,7 @@ class PriceChannel:
         client.wants[kind] = None if symbols is None else symbols | {wanted}
         for (of, asset), prices in self._history.items():
             if of == kind and symbol(asset, kind) == wanted and prices:
-                client.push(text(_snapshot(wanted, list(prices))))
+                self.hub.send((client,), text(_snapshot(wanted, list(prices))))
 
 
 def _filter_symbol(filters: Any) -> str | None:
