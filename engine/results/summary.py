@@ -66,8 +66,14 @@ def _figures(result: RunResult, name: str, agents: Sequence[int], period_s: int)
         calibration=calibration(_rows(result, "forecasts", agents), winners),
         by_hour=by_hour(fills, winners),
         by_time_left=by_time_left(fills, winners, result.markets),
-        failure=result.failures.get(name) if len(agents) == 1 else None,
+        failure=_failure(result, name) if len(agents) == 1 else None,
     )
+
+
+def _failure(result: RunResult, name: str) -> str | None:
+    """Traceback of an agent; half characters, which JSON has no bytes for, become escapes."""
+    trace = result.failures.get(name)
+    return trace.encode("utf-8", "backslashreplace").decode() if trace else None
 
 
 def _rows(result: RunResult, table: str, agents: Sequence[int]) -> Columns:
