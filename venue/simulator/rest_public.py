@@ -36,6 +36,7 @@ class PublicRest:
             get(f"{prefix}/simplified-markets", self.simplified),
             get(f"{prefix}/sampling-simplified-markets", self.simplified),
             get(f"{prefix}/markets/live-activity/{{condition}}", self.live_activity),
+            get(f"{prefix}/live-activity/events/{{condition}}", self.live_activity),
             get(f"{prefix}/markets/{{condition}}", self.market),
             get(f"{prefix}/markets-by-token/{{token}}", self.by_token),
             get(f"{prefix}/clob-markets/{{condition}}", self.clob_market),
