@@ -7,6 +7,8 @@ already held is always allowed, whatever the limits say: nobody is ever locked i
 from dataclasses import dataclass
 from typing import Self
 
+import msgspec
+
 from models.agents import AgentSpec
 from models.errors import ConfigError
 from models.markets import Market, Side
@@ -72,8 +74,7 @@ class Exposure:
     other_markets: int
 
 
-@dataclass(frozen=True, slots=True)
-class RiskDecision:
+class RiskDecision(msgspec.Struct, frozen=True):
     """Whether an order may be sent, and if not, why: one text per violated policy."""
 
     allowed: bool
@@ -81,6 +82,8 @@ class RiskDecision:
     reasons: tuple[str, ...] = ()
     cost_e6: int = 0
     """What the order may cost at worst, fee included; zero for a SELL."""
+    reserved: str = ""
+    """The reservation that holds that cost for all processes of the floor; empty without one."""
 
     @property
     def text(self) -> str:
