@@ -19,7 +19,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.errors import ConfigError
 from models.fills import FillModel
@@ -45,6 +45,7 @@ LIVE_CONFIRMATION = "I understand that this trades real money"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Dollars = Annotated[Decimal, Field(gt=0, le=10**9, decimal_places=6)]
+Latency = Annotated[Travel, NoDecode, BeforeValidator(read_travel)]
 Folder = Annotated[Path, AfterValidator(rooted(ROOT))]
 
 
@@ -146,12 +147,12 @@ class Settings(BaseSettings):
         FillModel.BACK,
         description="Our place in recorded queues: back (worst), log, power, front (best).",
     )
-    feed_latency: Annotated[Travel, BeforeValidator(read_travel)] = Field(
+    feed_latency: Latency = Field(
         Travel(),
         description="How much later clients see books, trades and spot prices: 0, constant:50ms "
         "or sampled:40ms:0.5.",
     )
-    order_latency: Annotated[Travel, BeforeValidator(read_travel)] = Field(
+    order_latency: Latency = Field(
         Travel(),
         description="How much later orders and cancels meet the market: 0, constant:50ms "
         "or sampled:40ms:0.5.",

@@ -51,11 +51,12 @@ class Travel:
 
     def __post_init__(self) -> None:
         if not 0 <= self.median_ns <= LONGEST_NS:
-            raise BadValue(f"median_ns {self.median_ns} is not within 0..{LONGEST_NS}")
+            took = f"{self.median_ns / SECOND_NS:g} s"
+            raise BadValue(f"messages can't take {took}; write 0 to {LONGEST_NS // SECOND_NS} s")
         if not (math.isfinite(self.sigma) and 0 <= self.sigma <= MOST_SIGMA):
-            raise BadValue(f"sigma {self.sigma} is not within 0..{MOST_SIGMA:g}")
+            raise BadValue(f"a spread of {self.sigma} is not within 0 to {MOST_SIGMA:g}")
         if self.sigma and not self.median_ns:
-            raise BadValue(f"sigma {self.sigma} spreads no delay; give a median above 0")
+            raise BadValue(f"a spread of {self.sigma} around no delay; give a time above 0")
 
     @classmethod
     def parse(cls, text: str) -> Self:
