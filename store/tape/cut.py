@@ -40,33 +40,24 @@ def cut(
     last = len(tape) if end_ns is None else int(np.searchsorted(tape.recv_ns, end_ns))
     head = filled(0) if start_ns is None or not first else _known(tape, first, start_ns)
     if out is None:
-        parts = joined([head, _from(columns_of(tape, first, last), head)])
+        parts = joined([head, columns_of(tape, first, last)])
         return tape_of(parts, tape.markets, tape.assets, tape.depth, tape.reports)
     with TapeWriter(out, tape.markets, tape.assets, tape.depth, tape.reports) as writer:
         writer.append(head)
         for row in range(first, last, _BLOCK):
-            writer.append(_from(columns_of(tape, row, min(row + _BLOCK, last)), head))
+            writer.append(columns_of(tape, row, min(row + _BLOCK, last)))
             tape.release(row)
     return open_tape(out)
 
 
-def _from(columns: Columns, head: Columns) -> Columns:
-    """Rows after the head: none may have happened before what is told there again."""
-    if not len(head["ts_ns"]):
-        return columns
-    return {**columns, "ts_ns": np.maximum(columns["ts_ns"], head["ts_ns"][-1])}
-
-
 def _known(tape: Tape, first: int, start_ns: int) -> Columns:
     books = ladders.empty_books(tape)
-    owners = ladders.owners_of(books)
     spots: dict[tuple[int, int], int] = {}
     ticks: dict[int, int] = {}
     resolved: set[int] = set()
-    _, ends = ladders.lives(tape)
     for row in range(0, first, _BLOCK):
         columns = columns_of(tape, row, min(row + _BLOCK, first))
-        ladders.play(books, owners, columns)
+        ladders.play(books, columns)
         _note(columns, spots, ticks, resolved)
         tape.release(row)
     # The head happened before the rows that follow it, and was received at the cut.
@@ -75,12 +66,12 @@ def _known(tape: Tape, first: int, start_ns: int) -> Columns:
         (Row.SPOT, source, asset, 0, price) for (asset, source), price in sorted(spots.items())
     ]
     rows += [(Row.TICK, 0, m, tick, 0) for m, tick in sorted(ticks.items()) if m not in resolved]
-    for place, market in enumerate(owners.tolist()):
-        if market < 0 or not books.known[place] or ends[market] < first or market in resolved:
+    for place, market in enumerate(books.owners.tolist()):
+        if market < 0 or not books.known[place] or books.last[market] < first or market in resolved:
             continue
         rows.append((Row.CLEAR, 0, market, 0, 0))
         for side in (0, 1):
-            for price, size in ladders.levels_of(books, place, side):
+            for price, size in ladders.levels_of(books, market, side):
                 rows.append((Row.LEVEL, side, market, price, size))
     if not rows:
         return filled(0)

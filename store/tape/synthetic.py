@@ -77,19 +77,19 @@ def synthetic(
             )
             books = np.zeros((markets, 2, 101), np.int64)
             best = np.tile(np.array([0, 100], np.int64), (markets, 1))
-            rows = open_books(*_arrays(block), random, books, best, first, start_ns)
+            rows = open_books(_arrays(block), random, books, best, first, start_ns)
             _append(writer, block, rows, events)
             at_ns = start_ns
             while at_ns < start_ns + length_ns and writer.rows < events:
                 rows, at_ns = fill(
-                    *_arrays(block), random, books, best, spot, strikes,
+                    _arrays(block), random, books, best, spot, strikes,
                     first, at_ns, start_ns + length_ns, SECOND_NS / rate_per_s, BLOCK,
                 )  # fmt: skip
                 _append(writer, block, rows, events)
                 if on_progress:
                     on_progress(writer.rows, events)
             start_ns += length_ns
-            rows = resolve(*_arrays(block), spot, strikes, first, start_ns)
+            rows = resolve(_arrays(block), spot, strikes, first, start_ns)
             _append(writer, block, rows, events)
     return open_tape(path)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from numba import njit  # type: ignore[import-untyped]
+from numba import njit
 
 GRID = 101
 """Prices of a book: 0 to 100 cents; the ends stand for an empty side."""
@@ -37,10 +37,11 @@ def _size(random: Any) -> int:
 
 @njit(cache=True)
 def open_books(
-    ts: Any, kind: Any, side: Any, market: Any, price: Any, size: Any,
+    columns: Any,
     random: Any, books: Any, best: Any, first: int, at_ns: int,
 ) -> int:  # fmt: skip
     """Tell every market's book of nine levels a side around one half; return the rows."""
+    ts, kind, side, market, price, size = columns
     n = 0
     for m in range(books.shape[0]):
         ts[n], kind[n], side[n], market[n], price[n], size[n] = at_ns, _CLEAR, 0, first + m, 0, 0
@@ -73,7 +74,7 @@ def _worse(books: Any, best: Any, m: int, s: int) -> None:
 def _fair(spot: float, strike: float, left_s: float) -> float:
     """Roughly the chance of Up: a logistic in place of the normal distribution."""
     x = np.log(spot / strike) / (_VOLATILITY * np.sqrt(max(left_s, 1.0)))
-    return 1.0 / (1.0 + np.exp(-1.702 * x))
+    return float(1.0 / (1.0 + np.exp(-1.702 * x)))
 
 
 @njit(cache=True)
@@ -112,11 +113,12 @@ def _change(random: Any, books: Any, best: Any, m: int, fair: float) -> tuple[in
 
 @njit(cache=True)
 def fill(
-    ts: Any, kind: Any, side: Any, market: Any, price: Any, size: Any,
+    columns: Any,
     random: Any, books: Any, best: Any, spot: Any, strikes: Any,
     first: int, at_ns: int, end_ns: int, gap_ns: float, most: int,
 ) -> tuple[int, int]:  # fmt: skip
     """Make messages until the window ends or `most` rows are there; return rows and the time."""
+    ts, kind, side, market, price, size = columns
     n = 0
     markets = books.shape[0]
     spot_step = _VOLATILITY * np.sqrt(gap_ns * 1e-9 * markets / _SPOT_SHARE)
@@ -162,10 +164,11 @@ def fill(
 
 @njit(cache=True)
 def resolve(
-    ts: Any, kind: Any, side: Any, market: Any, price: Any, size: Any,
+    columns: Any,
     spot: Any, strikes: Any, first: int, at_ns: int,
 ) -> int:  # fmt: skip
     """Resolve a window's markets by their last spot prices; a tie is Up."""
+    ts, kind, side, market, price, size = columns
     for m in range(len(spot)):
         up = int(spot[m] * 1e8 + 0.5) >= int(strikes[m] * 1e8 + 0.5)
         ts[m], kind[m], side[m], market[m] = at_ns, _RESOLVED, 0 if up else 1, first + m

@@ -19,9 +19,12 @@ from models.markets import TIMEFRAMES, Market
 from models.tape import Row, Tape
 from models.units import PRICE_ONE, SECOND_NS
 from store.tape.columns import Columns, filled, joined, picked, rows_in, tape_of
+from store.tape.file import open_tape
 from store.tape.order import in_order
+from store.tape.parquet import Progress
 from store.tape.readers import parts
 from store.tape.rules import Findings
+from store.tape.writer import TapeWriter
 
 Floats = npt.NDArray[np.float64]
 FairValue = Callable[[Floats, float, float, Floats], Floats]
@@ -107,14 +110,53 @@ def read_bars(
     """
     findings = Findings(str(path))
     bars = load_bars(path, findings)
-    windows = list(model_windows(bars, value, timeframe, model or ModelBook(), start_ns, end_ns))
-    if not windows:
+    model = model or ModelBook()
+    markets: list[Market] = []
+    blocks: list[Columns] = []
+    for market, columns in model_windows(bars, value, timeframe, model, start_ns, end_ns):
+        markets.append(market)
+        blocks.append(columns)
+    if not markets:
         raise ConfigError(f"{path}: there is no whole {timeframe} window in that time")
-    note_model(findings, model or ModelBook())
-    table = in_order(joined(columns for _, columns in windows), findings)
+    note_model(findings, model)
+    table = in_order(joined(blocks), findings)
     report = findings.report(rows_in(table))
-    markets = tuple(market for market, _ in windows)
-    return tape_of(table, markets, (bars.asset,), None, (report,))
+    return tape_of(table, tuple(markets), (bars.asset,), None, (report,))
+
+
+def write_bars(
+    path: Path,
+    out: Path,
+    value: FairValue,
+    *,
+    timeframe: str = "15m",
+    model: ModelBook | None = None,
+    start_ns: int | None = None,
+    end_ns: int | None = None,
+    on_progress: Progress | None = None,
+) -> Tape:
+    """Write what `read_bars` would make to a file, one window at a time, and open it."""
+    findings = Findings(str(path))
+    bars = load_bars(path, findings)
+    model = model or ModelBook()
+    late = filled(0)
+    with TapeWriter(out, (), (bars.asset,)) as writer:
+        for market, columns in model_windows(bars, value, timeframe, model, start_ns, end_ns):
+            writer.markets += (market,)
+            # The resolution comes after the end, so after rows of the next window.
+            ready = in_order(joined([late, columns]), findings)
+            now = ready["ts_ns"] < market.end_ns
+            writer.append(picked(ready, now))
+            late = picked(ready, ~now)
+            if on_progress:
+                done = np.searchsorted(bars.start_ns, market.end_ns)
+                on_progress(int(done), len(bars.start_ns))
+        if not writer.markets:
+            raise ConfigError(f"{path}: there is no whole {timeframe} window in that time")
+        writer.append(late)
+        note_model(findings, model)
+        writer.reports = (findings.report(writer.rows),)
+    return open_tape(out)
 
 
 def load_bars(path: Path, findings: Findings) -> Bars:
