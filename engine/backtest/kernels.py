@@ -1,0 +1,435 @@
+"""The compiled loops over a tape: keep ladders and spot in step, stop where Python must think.
+
+Two readers go over the same rows. The *view* takes a row when we could have seen it (`recv_ns`
+plus the feed's travel time), the *venue* when it happened (`ts_ns`): our orders meet the market
+as it is when they arrive, not as we saw it. All rows of one time are one moment; the loops stop
+between moments only, except where a row needs Python at once (`SPECIAL`, `NEW_MARKET`).
+"""
+
+# Integer arrays throughout; the names of their columns are in `layout`.
+from typing import Any
+
+from engine.backtest.compiled import compiled, inlined
+from engine.backtest.layout import (
+    ARMED,
+    BEST_ASK,
+    BEST_BID,
+    BID,
+    BIDS,
+    CHANGED,
+    END,
+    ENGAGED,
+    EVERY,
+    HAPPENED,
+    HIT,
+    IGNORED,
+    LIMIT,
+    MOST_PRINTS,
+    NEVER,
+    NEW_MARKET,
+    NO_ASK,
+    NO_BID,
+    OUR_ASK,
+    OUR_BID,
+    OURS,
+    PRINTS,
+    READY,
+    RECV,
+    ROW,
+    SEEN,
+    SLOTS,
+    SPECIAL,
+    STEP,
+    STOP,
+    TELL,
+    TOUCHED,
+    TS,
+    UNKNOWN,
+    VENUE,
+    VIEW,
+)
+
+CLEAR, LEVEL, TRADE, SPOT, TICK, RESOLVED, DARK = range(7)
+"""As in `models.tape.Row`."""
+CHAINLINK = 0
+"""The spot source that views see."""
+
+Ints = Any
+
+
+@inlined
+def next_level(sizes: Ints, meta: Ints, slot: int, side: int, price: int) -> int:
+    """Price of the next worse level that has size; call it only while one is left."""
+    step = meta[slot, STEP]
+    if side == BID:
+        price -= step
+        while sizes[slot, 0, price] == 0:
+            price -= step
+    else:
+        price += step
+        while sizes[slot, 1, price] == 0:
+            price += step
+    return price
+
+
+@compiled
+def finer(step: int, price: int) -> int:
+    """Greatest common divisor: the coarsest grid that holds all prices."""
+    while price:
+        step, price = price, step % price
+    return step
+
+
+@inlined
+def set_level(sizes: Ints, meta: Ints, slot: int, side: int, price: int, size: int) -> None:
+    """Set a level's absolute size and keep count and best price right.
+
+    Prices must lie on the ladder: `check_rows` has seen to that.
+    """
+    was = sizes[slot, side, price]
+    sizes[slot, side, price] = size
+    if was == 0:
+        if size != 0:
+            if price % meta[slot, STEP] != 0:
+                meta[slot, STEP] = finer(meta[slot, STEP], price)
+            meta[slot, BIDS + side] += 1
+            if side == BID:
+                if price > meta[slot, BEST_BID]:
+                    meta[slot, BEST_BID] = price
+            elif price < meta[slot, BEST_ASK]:
+                meta[slot, BEST_ASK] = price
+    elif size == 0:
+        left = meta[slot, BIDS + side] - 1
+        meta[slot, BIDS + side] = left
+        if price == meta[slot, BEST_BID + side]:
+            if left == 0:
+                meta[slot, BEST_BID + side] = NO_BID if side == BID else NO_ASK
+            else:
+                best = next_level(sizes, meta, slot, side, price)
+                meta[slot, BEST_BID + side] = best
+
+
+@compiled
+def clear_book(sizes: Ints, meta: Ints, slot: int) -> None:
+    """Forget every level of a slot."""
+    for side in range(2):
+        left = meta[slot, BIDS + side]
+        price = meta[slot, BEST_BID + side]
+        while left > 0:
+            sizes[slot, side, price] = 0
+            left -= 1
+            if left > 0:
+                price = next_level(sizes, meta, slot, side, price)
+        meta[slot, BIDS + side] = 0
+    meta[slot, BEST_BID] = NO_BID
+    meta[slot, BEST_ASK] = NO_ASK
+
+
+@inlined
+def seen_ns(recv: int, delays: Ints, last: int) -> int:
+    """When a row received at `recv` is seen; rows of one receipt travel together."""
+    at = recv + delays[((recv >> 10) ^ (recv >> 21) ^ recv) & (len(delays) - 1)]
+    return at if at > last else last
+
+
+@inlined
+def touch(meta: Ints, slot: int, now: int, at: Ints) -> None:
+    meta[slot, CHANGED] = 1
+    if now >= meta[slot, ARMED]:
+        at[STOP] = 1
+
+
+@inlined
+def see(
+    ts: Ints, recv: Ints, kind: Ints, side: Ints, market: Ints, price: Ints, size: Ints, at: Ints,
+    now: int, slot_of: Ints, sizes: Ints, meta: Ints,
+) -> int:  # fmt: skip
+    """Take the rest of a moment into the view; `LIMIT` when it is complete and stops nothing."""
+    i = at[VIEW]
+    end = at[END]
+    received = recv[i]
+    at[SEEN] = now
+    code = -1
+    while code < 0:
+        what = kind[i]
+        if what == SPOT:
+            at[ROW] = i
+            code = SPECIAL
+        elif what == DARK:
+            for one in range(at[SLOTS]):
+                clear_book(sizes, meta, one)
+                meta[one, READY] = 0
+            at[ROW] = i
+            code = SPECIAL
+        else:
+            slot = slot_of[market[i]]
+            if slot >= 0:
+                if what == LEVEL:
+                    set_level(sizes, meta, slot, side[i], price[i], size[i])
+                    meta[slot, TS] = ts[i]
+                    meta[slot, RECV] = now
+                    touch(meta, slot, now, at)
+                elif what == CLEAR:
+                    clear_book(sizes, meta, slot)
+                    meta[slot, READY] = 1
+                    meta[slot, TS] = ts[i]
+                    meta[slot, RECV] = now
+                    touch(meta, slot, now, at)
+                elif what != TRADE or meta[slot, TELL] != 0:
+                    at[ROW] = i
+                    code = SPECIAL
+            elif slot == UNKNOWN:
+                at[ROW] = i
+                code = NEW_MARKET
+                i -= 1
+        i += 1
+        if code < 0 and (i == end or recv[i] != received):
+            code = TOUCHED if at[STOP] != 0 else LIMIT
+            at[STOP] = 0
+    at[VIEW] = i
+    return code
+
+
+@inlined
+def happen(
+    ts: Ints, kind: Ints, side: Ints, market: Ints, price: Ints, size: Ints, at: Ints,
+    slot_of: Ints, sizes: Ints, meta: Ints, watch: Ints, prints: Ints,
+) -> int:  # fmt: skip
+    """Take the rest of a moment into the venue's books; `OURS` when it concerns our orders."""
+    j = at[VENUE]
+    end = at[END]
+    now = ts[j]
+    at[HAPPENED] = now
+    code = -1
+    while code < 0:
+        what = kind[j]
+        if what == DARK:
+            for one in range(at[SLOTS]):
+                clear_book(sizes, meta, one)
+                if meta[one, ENGAGED] != 0:
+                    meta[one, HIT] = 1
+                    at[STOP] = 1
+        elif what != SPOT:
+            slot = slot_of[market[j]]
+            if slot >= 0:
+                if what == LEVEL:
+                    dark = meta[slot, BEST_BID] == NO_BID and meta[slot, BEST_ASK] == NO_ASK
+                    set_level(sizes, meta, slot, side[j], price[j], size[j])
+                    if meta[slot, ENGAGED] != 0 and (
+                        dark
+                        or meta[slot, EVERY] != 0
+                        or watch[slot, side[j], price[j]] != 0
+                        or meta[slot, BEST_ASK] <= meta[slot, OUR_BID]
+                        or meta[slot, BEST_BID] >= meta[slot, OUR_ASK]
+                        or (meta[slot, BEST_BID] == NO_BID and meta[slot, BEST_ASK] == NO_ASK)
+                    ):
+                        meta[slot, HIT] = 1
+                        at[STOP] = 1
+                elif what == CLEAR:
+                    clear_book(sizes, meta, slot)
+                    if meta[slot, ENGAGED] != 0:
+                        meta[slot, HIT] = 1
+                        at[STOP] = 1
+                elif what == TRADE and meta[slot, ENGAGED] != 0:
+                    if side[j] == 0:
+                        ours = price[j] >= meta[slot, OUR_ASK]
+                    else:
+                        ours = price[j] <= meta[slot, OUR_BID]
+                    if ours and at[PRINTS] < MOST_PRINTS:
+                        k = at[PRINTS]
+                        prints[k, 0] = slot
+                        prints[k, 1] = side[j]
+                        prints[k, 2] = price[j]
+                        prints[k, 3] = size[j]
+                        at[PRINTS] = k + 1
+                        meta[slot, HIT] = 1
+                        at[STOP] = 1
+            elif slot == UNKNOWN:
+                at[ROW] = j
+                code = NEW_MARKET
+                j -= 1
+        j += 1
+        if code < 0 and (j == end or ts[j] != now):
+            code = OURS if at[STOP] != 0 else LIMIT
+            at[STOP] = 0
+    at[VENUE] = j
+    return code
+
+
+@compiled
+def check_rows(
+    first: int, last: int, ts: Ints, recv: Ints, kind: Ints, side: Ints, market: Ints, price: Ints,
+    size: Ints, markets: int, assets: int, winners: Ints,
+) -> int:  # fmt: skip
+    """Return the first row that no tape may have, -1 without any; note who is seen to win.
+
+    ``winners`` is by market: 0 Up, 1 Down, left as it is without a row that says so.
+    """
+    for i in range(first, last):
+        what = kind[i]
+        if recv[i] < ts[i] or what > DARK or size[i] < 0:
+            return i
+        if i > 0 and (ts[i] < ts[i - 1] or recv[i] < recv[i - 1]):
+            return i
+        if what == SPOT:
+            if market[i] >= assets or side[i] > 2:
+                return i
+        elif what != DARK:
+            if market[i] >= markets or side[i] > 1:
+                return i
+            if what <= TRADE and what != CLEAR and not 0 < price[i] < NO_ASK:
+                return i
+            if what == RESOLVED:
+                winners[market[i]] = side[i]
+    return -1
+
+
+@compiled
+def run_view(
+    limit: int, ts: Ints, recv: Ints, kind: Ints, side: Ints, market: Ints, price: Ints,
+    size: Ints, at: Ints, delays: Ints, slot_of: Ints, sizes: Ints, meta: Ints,
+) -> int:  # fmt: skip
+    """Let the view see everything up to `limit`."""
+    end = at[END]
+    while at[VIEW] < end:
+        now = seen_ns(recv[at[VIEW]], delays, at[SEEN])
+        if now > limit:
+            return LIMIT
+        code = see(
+            ts, recv, kind, side, market, price, size, at,
+            now, slot_of, sizes, meta,
+        )  # fmt: skip
+        if code != LIMIT:
+            return code
+    return LIMIT
+
+
+@compiled
+def run_venue(
+    limit: int, ts: Ints, kind: Ints, side: Ints, market: Ints, price: Ints, size: Ints, at: Ints,
+    slot_of: Ints, sizes: Ints, meta: Ints, watch: Ints, prints: Ints,
+) -> int:  # fmt: skip
+    """Let everything happen up to `limit`, the view staying where it is."""
+    end = at[END]
+    while at[VENUE] < end and ts[at[VENUE]] <= limit:
+        code = happen(ts, kind, side, market, price, size, at, slot_of, sizes, meta, watch, prints)
+        if code != LIMIT:
+            return code
+    return LIMIT
+
+
+@compiled
+def run_both(
+    limit: int, ts: Ints, recv: Ints, kind: Ints, side: Ints, market: Ints, price: Ints,
+    size: Ints, at: Ints, delays: Ints, slot_of: Ints, sizes: Ints, meta: Ints,
+    venue_sizes: Ints, venue_meta: Ints, watch: Ints, prints: Ints,
+) -> int:  # fmt: skip
+    """Let both go on in the order of time; what happens and is seen at once happens first."""
+    end = at[END]
+    while True:
+        seen = NEVER
+        if at[VIEW] < end:
+            seen = seen_ns(recv[at[VIEW]], delays, at[SEEN])
+        if at[VENUE] < end and ts[at[VENUE]] <= seen:
+            if ts[at[VENUE]] > limit:
+                return LIMIT
+            code = happen(
+                ts, kind, side, market, price, size, at,
+                slot_of, venue_sizes, venue_meta, watch, prints,
+            )  # fmt: skip
+        elif seen > limit or seen == NEVER:
+            return LIMIT
+        else:
+            code = see(
+                ts, recv, kind, side, market, price, size, at,
+                seen, slot_of, sizes, meta,
+            )  # fmt: skip
+        if code != LIMIT:
+            return code
+
+
+@compiled
+def run_ahead(
+    limit: int, scout: int, ts: Ints, recv: Ints, kind: Ints, side: Ints, market: Ints,
+    price: Ints, size: Ints, at: Ints, delays: Ints, slot_of: Ints, sizes: Ints, meta: Ints,
+    tops: Ints,
+) -> tuple[int, int]:  # fmt: skip
+    """Write the best prices after each coming moment of one market into `tops`.
+
+    The scout has ladders of its own, so that nobody else gets ahead of time. It stops before any
+    moment with more in it than levels of one known market, so that such a moment is taken by
+    `run_view`; rows before the view's it takes silently. Returns the tops written and its next
+    row.
+    """
+    end = at[END]
+    view = at[VIEW]
+    last = at[SEEN]
+    count = 0
+    i = scout
+    while i < view:
+        slot = IGNORED
+        if kind[i] == DARK:
+            for one in range(at[SLOTS]):
+                clear_book(sizes, meta, one)
+                meta[one, READY] = 0
+        elif kind[i] != SPOT:
+            slot = slot_of[market[i]]
+        if slot >= 0:
+            if kind[i] == LEVEL:
+                set_level(sizes, meta, slot, side[i], price[i], size[i])
+            elif kind[i] == CLEAR:
+                clear_book(sizes, meta, slot)
+                meta[slot, READY] = 1
+        i += 1
+    while i < end and count < len(tops):
+        received = recv[i]
+        now = seen_ns(received, delays, last)
+        if now > limit:
+            break
+        j = i
+        one = market[i]
+        slot = slot_of[one] if kind[i] != SPOT and kind[i] != DARK else UNKNOWN
+        while j < end and recv[j] == received:
+            what = kind[j]
+            plain = slot == IGNORED
+            if slot >= 0 and meta[slot, READY] != 0:
+                plain = what <= LEVEL or (what == TRADE and meta[slot, TELL] == 0)
+            if not plain or market[j] != one:
+                slot = UNKNOWN
+                break
+            j += 1
+        if slot == UNKNOWN:
+            break
+        told = False
+        while i < j:
+            if slot >= 0 and kind[i] != TRADE:
+                told = True
+                if kind[i] == LEVEL:
+                    set_level(sizes, meta, slot, side[i], price[i], size[i])
+                else:
+                    clear_book(sizes, meta, slot)
+            i += 1
+        last = now
+        if told:
+            tops[count, 0] = now
+            tops[count, 1] = slot
+            tops[count, 2] = meta[slot, BEST_BID]
+            tops[count, 3] = meta[slot, BEST_ASK]
+            tops[count, 4] = sizes[slot, 0, meta[slot, BEST_BID]]
+            tops[count, 5] = sizes[slot, 1, meta[slot, BEST_ASK]]
+            tops[count, 6] = i
+            count += 1
+    return count, i
+
+
+@compiled
+def levels(sizes: Ints, meta: Ints, slot: int, side: int, out: Ints) -> int:
+    """Write a side's best levels into `out` as (price, size) rows; return how many."""
+    count = min(meta[slot, BIDS + side], len(out))
+    price = meta[slot, BEST_BID + side]
+    for i in range(count):
+        if i > 0:
+            price = next_level(sizes, meta, slot, side, price)
+        out[i, 0] = price
+        out[i, 1] = sizes[slot, side, price]
+    return int(count)

@@ -1,0 +1,77 @@
+"""Where the compiled loops find what: columns of their integer arrays, and why they stop."""
+
+from models.units import PRICE_ONE
+
+PRICES = PRICE_ONE + 1
+"""Length of a side of a ladder: one place for every price in e4."""
+NEVER = (1 << 63) - 1
+NO_BID, NO_ASK = 0, PRICE_ONE
+"""Best prices of empty sides; they cross nothing."""
+BID, ASK = 0, 1
+
+# --- a ladder's facts: columns of `meta`, one row a slot
+BEST_BID = 0
+BEST_ASK = 1
+BIDS = 2
+"""How many levels the side has; `ASKS` follows."""
+ASKS = 3
+STEP = 4
+"""Every level's price is a multiple of this."""
+READY = 5
+TS = 6
+RECV = 7
+TAKEN = 8
+"""Whether a market has the slot."""
+CHANGED = 9
+"""Something in view changed since this was last taken back (ladders of the view)."""
+ARMED = 10
+"""From this time on a change stops the loop (ladders of the view)."""
+TELL = 11
+"""Whether every print stops the loop (ladders of the view)."""
+ENGAGED = 12
+"""Whether orders of ours, or what they took, are in this book (ladders of the venue)."""
+OUR_BID = 13
+OUR_ASK = 14
+EVERY = 15
+"""Whether every row concerns our orders: the feed shows some levels only."""
+HIT = 16
+"""Something that concerns our orders happened in the last moment (ladders of the venue)."""
+META = 17
+
+# --- where the loops are: places of `at`
+VIEW = 0
+"""Next row to be seen."""
+VENUE = 1
+"""Next row to happen."""
+END = 2
+SEEN = 3
+"""Time of the last row seen."""
+HAPPENED = 4
+"""Time of the last row that happened."""
+ROW = 5
+"""Row that a stop is about."""
+STOP = 6
+"""Whether the moment that is being taken stops the loop at its end."""
+PRINTS = 7
+"""Prints in the buffer."""
+SLOTS = 8
+"""Slots in use so far, free ones among them included."""
+AT = 9
+
+# --- why a loop stopped
+LIMIT = 0
+"""Nothing more happens up to the limit."""
+TOUCHED = 1
+"""Something changed that a window waits for."""
+SPECIAL = 2
+"""A row that needs thought: spot, a print to tell, a tick, a resolution, the feed dark."""
+NEW_MARKET = 3
+"""A market's first row: it needs a slot."""
+OURS = 4
+"""Something at the venue that concerns our orders; the moment is complete."""
+
+UNKNOWN, IGNORED = -1, -2
+"""In `slot_of`: a market not met yet, and one nobody trades."""
+
+MOST_PRINTS = 4096
+"""Prints of one moment that may concern our orders."""

@@ -1,0 +1,255 @@
+"""A tape being played: the arrays the compiled loops work on, and the loops by their names."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.backtest import kernels
+from engine.backtest import layout as on
+from engine.fills.latency import Delay
+from models.tape import Tape
+
+Ints = npt.NDArray[np.int64]
+
+# Their arguments are spread from tuples, which a type checker cannot count.
+_RUN_VIEW: Any = kernels.run_view
+_RUN_VENUE: Any = kernels.run_venue
+_RUN_BOTH: Any = kernels.run_both
+_RUN_AHEAD: Any = kernels.run_ahead
+
+_DELAYS = 4096
+_TOPS = 4096
+_FIRST_SLOTS = 4
+_RELEASE_ROWS = 1 << 18
+_FAR_BEHIND = 4096
+"""Rows from which on copying the view's books is cheaper than playing them."""
+
+
+class Books:
+    """Ladders by slot: dense sizes by price, and their facts (`layout`)."""
+
+    def __init__(self) -> None:
+        self.sizes: Ints = np.zeros((_FIRST_SLOTS, 2, on.PRICES), np.int64)
+        self.meta: Ints = np.zeros((_FIRST_SLOTS, on.META), np.int64)
+        for slot in range(_FIRST_SLOTS):
+            self.clean(slot)
+
+    def grow(self) -> None:
+        """Double the slots."""
+        had = len(self.meta)
+        self.sizes = np.concatenate([self.sizes, np.zeros_like(self.sizes)])
+        self.meta = np.concatenate([self.meta, np.zeros_like(self.meta)])
+        for slot in range(had, 2 * had):
+            self.clean(slot)
+
+    def clean(self, slot: int) -> None:
+        """Make a slot an empty, free one."""
+        self.sizes[slot] = 0
+        row = self.meta[slot]
+        row[:] = 0
+        row[on.BEST_ASK] = row[on.OUR_ASK] = on.NO_ASK
+        row[on.STEP] = 1
+        row[on.ARMED] = on.NEVER
+
+
+class Reel:
+    """Plays a tape's rows into ladders of the view, of the venue, and of a scout ahead of both.
+
+    Parameters
+    ----------
+    first, last
+        Rows played: from `first` up to and without `last`.
+    on_market
+        Called with a market's index when its first row comes; returns whether it is wanted.
+    on_slot
+        Called with the index and the slot of one that is, before its first row is taken.
+    """
+
+    def __init__(
+        self,
+        tape: Tape,
+        first: int,
+        last: int,
+        feed: Delay,
+        on_market: Callable[[int], bool],
+        on_slot: Callable[[int, int], None],
+        scouting: bool,
+    ) -> None:
+        self.tape = tape
+        self.view, self.venue = Books(), Books()
+        self.scout = Books() if scouting else None
+        self.at: Ints = np.zeros(on.AT, np.int64)
+        self.at[on.VIEW] = self.at[on.VENUE] = first
+        self.at[on.END] = last
+        self.first = first
+        self.slot_of = np.full(max(1, len(tape.markets)), on.UNKNOWN, np.int32)
+        self.watch = np.zeros(self.view.sizes.shape, np.uint8)
+        self.prints: Ints = np.zeros((on.MOST_PRINTS, 4), np.int64)
+        delays = np.array([feed.next_ns() for _ in range(_DELAYS)], np.int64)
+        self._delays = delays[:1].copy() if (delays == delays[0]).all() else delays
+        self._on_market = on_market
+        self._on_slot = on_slot
+        self._free: list[int] = []
+        self._tops: Ints = np.zeros((_TOPS, 7), np.int64)
+        self._scout_at = first
+        self._released = first
+        # A file mapped for reading gives read-only arrays; a loop is compiled for one kind only.
+        self._rows: tuple[Any, ...] = tuple(
+            _read_only(getattr(tape, name))
+            for name in ("ts_ns", "recv_ns", "kind", "side", "market", "price", "size")
+        )
+        ts, _, *rest = self._rows
+        self._happening: tuple[Any, ...] = (ts, *rest)
+
+    # --- slots --------------------------------------------------------------------------------
+
+    def _sets(self) -> list[Books]:
+        return [self.view, self.venue] + ([self.scout] if self.scout else [])
+
+    def _admit(self, market: int) -> None:
+        """Give a market its slot, or ignore it from now on."""
+        if not self._on_market(market):
+            self.slot_of[market] = on.IGNORED
+            return
+        if self._free:
+            slot = self._free.pop()
+        else:
+            slot = int(self.at[on.SLOTS])
+            if slot == len(self.view.meta):
+                for books in self._sets():
+                    books.grow()
+                self.watch = np.concatenate([self.watch, np.zeros_like(self.watch)])
+            self.at[on.SLOTS] = slot + 1
+        step = self.tape.markets[market].tick_e4
+        for books in self._sets():
+            books.meta[slot, on.TAKEN] = 1
+            books.meta[slot, on.STEP] = step
+        self.slot_of[market] = slot
+        self._on_slot(market, slot)
+
+    def slot(self, market: int) -> int | None:
+        """Slot of a market that has one."""
+        slot = int(self.slot_of[market])
+        return slot if slot >= 0 else None
+
+    def dismiss(self, market: int) -> None:
+        """Ignore a market's rows from now on."""
+        slot = self.slot(market)
+        self.slot_of[market] = on.IGNORED
+        if slot is not None:
+            for books in self._sets():
+                books.clean(slot)
+            self.watch[slot] = 0
+            self._free.append(slot)
+
+    # --- playing ------------------------------------------------------------------------------
+
+    @property
+    def row(self) -> int:
+        """Row that a SPECIAL stop is about."""
+        return int(self.at[on.ROW])
+
+    @property
+    def seen_ns(self) -> int:
+        """Time of the last moment the view took."""
+        return int(self.at[on.SEEN])
+
+    @property
+    def happened_ns(self) -> int:
+        """Time of the last moment that happened at the venue."""
+        return int(self.at[on.HAPPENED])
+
+    @property
+    def over(self) -> bool:
+        """Whether the view has taken every row."""
+        return bool(self.at[on.VIEW] >= self.at[on.END])
+
+    @property
+    def done(self) -> int:
+        return int(self.at[on.VIEW]) - self.first
+
+    def run(self, limit_ns: int, engaged: bool) -> int:
+        """Play up to a time; with `engaged` the venue's books too. Returns why it stopped."""
+        code = self._run(limit_ns, engaged)
+        self._release(engaged)
+        return code
+
+    def see_until(self, row: int) -> None:
+        """Let the view take the rows before `row`, whatever happens in them."""
+        end = int(self.at[on.END])
+        self.at[on.END] = row
+        try:
+            while self.at[on.VIEW] < row:
+                self._run(on.NEVER, False)
+        finally:
+            self.at[on.END] = end
+
+    def _run(self, limit_ns: int, engaged: bool) -> int:
+        while True:
+            view = self.view
+            if engaged:
+                code = _RUN_BOTH(
+                    limit_ns, *self._rows, self.at, self._delays, self.slot_of, view.sizes,
+                    view.meta, self.venue.sizes, self.venue.meta, self.watch, self.prints,
+                )  # fmt: skip
+            else:
+                code = _RUN_VIEW(
+                    limit_ns, *self._rows, self.at, self._delays, self.slot_of, view.sizes,
+                    view.meta,
+                )  # fmt: skip
+            if code != on.NEW_MARKET:
+                return int(code)
+            self._admit(int(self.tape.market[self.row]))
+
+    def catch_up(self, now_ns: int) -> None:
+        """Let the venue's books, with no order of ours in them, be as of `now_ns`."""
+        if self.at[on.VIEW] - self.at[on.VENUE] > _FAR_BEHIND:
+            # The same rows make the same books: what the view has seen need not happen again.
+            self.venue.sizes[:] = self.view.sizes
+            self.venue.meta[:, : on.TAKEN] = self.view.meta[:, : on.TAKEN]
+            self.at[on.VENUE] = self.at[on.VIEW]
+        while True:
+            code = _RUN_VENUE(
+                now_ns, *self._happening, self.at, self.slot_of, self.venue.sizes,
+                self.venue.meta, self.watch, self.prints,
+            )  # fmt: skip
+            if code == on.NEW_MARKET:
+                self._admit(int(self.tape.market[self.row]))
+            elif code == on.LIMIT:
+                return
+
+    def ahead(self, limit_ns: int) -> list[list[int]]:
+        """Best prices after each coming moment up to a time, in order: see `kernels.run_ahead`."""
+        assert self.scout is not None
+        scout = self.scout
+        count, self._scout_at = _RUN_AHEAD(
+            limit_ns, self._scout_at, *self._rows, self.at, self._delays, self.slot_of,
+            scout.sizes, scout.meta, self._tops,
+        )  # fmt: skip
+        rows: list[list[int]] = self._tops[:count].tolist()
+        return rows
+
+    def take_prints(self) -> list[list[int]]:
+        """Prints of the last moment at the venue that may concern our orders."""
+        rows: list[list[int]] = self.prints[: self.at[on.PRINTS]].tolist()
+        self.at[on.PRINTS] = 0
+        return rows
+
+    def _release(self, engaged: bool) -> None:
+        """Let a mapped tape give back the memory of rows behind every reader."""
+        behind = int(self.at[on.VIEW])
+        if self.scout is not None:
+            behind = min(behind, self._scout_at)
+        if engaged or self.at[on.VIEW] - self.at[on.VENUE] <= _FAR_BEHIND:
+            behind = min(behind, int(self.at[on.VENUE]))
+        if behind - self._released >= _RELEASE_ROWS:
+            self._released = behind
+            self.tape.release(behind)
+
+
+def _read_only(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    view = column.view()
+    view.flags.writeable = False
+    return view

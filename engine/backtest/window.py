@@ -1,0 +1,201 @@
+"""One market window of an agent: the live pace and questions, without a loop of its own."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from enum import Enum, auto
+from typing import Any
+
+from engine.asking import StrategyFailed, ask
+from engine.backtest.layout import NEVER
+from engine.desk import Desk
+from engine.markets import MarketState
+from engine.orders import OrderManager
+from engine.pace import ON_TIMER, Due, Pace
+from strategies.base import Intents, Strategy
+
+Start = Callable[[Coroutine[Any, Any, Any]], "asyncio.Task[Any]"]
+
+
+class Stage(Enum):
+    """How far a window has come."""
+
+    WAITING = auto()
+    TRADING = auto()
+    STOPPING = auto()
+    """`on_stop` was asked; its intents are being carried out."""
+    CANCELLING = auto()
+    OVER = auto()
+
+
+class TapeWindow:
+    """Implements `engine.markets.Listener`; does in turns what `engine.window.Window` does.
+
+    Where the live window waits for an answer of the venue this one is busy: it does nothing
+    until the answer is there, and goes on at that moment.
+
+    Attributes
+    ----------
+    failed
+        What the strategy raised, if it did.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        state: MarketState,
+        desk: Desk,
+        orders: OrderManager,
+        quit_ns: int,
+        start: Start,
+    ) -> None:
+        self.state = state
+        self.view = state.view
+        self.ladder: Any = state.ladder
+        self.cadence_ms = strategy.cadence_ms
+        self.on_tick = strategy.on_tick
+        self.hears_trades = _overrides(strategy, "on_trade") or state.hears
+        self.calls = 0
+        self.failed: StrategyFailed | None = None
+        self.stage = Stage.WAITING
+        self.pace = Pace(state.market.start_ns, quit_ns, strategy.cadence_ms)
+        self._strategy = strategy
+        self._desk = desk
+        self._orders = orders
+        self._start = start
+        self._task: asyncio.Task[Any] | None = None
+        self._next: Due | None = None
+        self._stopping = False
+        self._asks_timer = _overrides(strategy, "on_timer")
+
+    # --- told from outside ----------------------------------------------------------------------
+
+    def touch(self) -> None:
+        self.pace.touch()
+
+    def tell(self, hook: str, news: object) -> None:
+        self.pace.tell(hook, news)
+
+    def stop(self) -> None:
+        """End at the next turn: `on_stop`, then cancel."""
+        self._stopping = True
+
+    @property
+    def over(self) -> bool:
+        return self.stage is Stage.OVER
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer of the venue is awaited."""
+        return self._task is not None and not self._task.done()
+
+    def wake_ns(self) -> int:
+        """When to take a turn if nothing happens before."""
+        if self.over or self.busy:
+            return NEVER
+        if self.stage is not Stage.TRADING or self._task is not None or self._stopping:
+            return 0
+        return 0 if self._next is not None else self.pace.wake_ns()
+
+    # --- taking a turn --------------------------------------------------------------------------
+
+    def turn(self, now_ns: int) -> None:
+        """Do all that is due and needs no waiting."""
+        while not self.over and not self.busy:
+            if self._task is not None:
+                self._finish_task()
+                continue
+            if not self._advance(now_ns):
+                return
+
+    def _advance(self, now_ns: int) -> bool:
+        """Take one step; False when nothing is due."""
+        if self.stage is Stage.TRADING:
+            if self._stopping or self.pace.over(now_ns):
+                self.stage = Stage.STOPPING
+                self._call("on_stop", now_ns, closing=True)
+                return True
+            return self._work(now_ns)
+        if self.stage is Stage.WAITING:
+            self.stage = Stage.TRADING
+            self.pace.begin(now_ns)
+            self._call("on_start", now_ns)
+        elif self.stage is Stage.STOPPING:
+            self.stage = Stage.CANCELLING
+            self._begin(self._orders.cancel_all(self.state.market.condition_id))
+        else:
+            self.stage = Stage.OVER
+        return True
+
+    def _work(self, now_ns: int) -> bool:
+        due, self._next = self._next or self.pace.due(now_ns), None
+        if due is None:
+            return False
+        view = self.view
+        if due is ON_TIMER:
+            view.now_ns = now_ns
+            if self.pace.pull(view.fresh, bool(view.open_orders)):
+                self._next = Due("on_timer")
+                self._begin(self._orders.cancel_all(self.state.market.condition_id))
+                return True
+            if not self._asks_timer:
+                return True
+        if due.news is None:
+            self._call(due.hook, now_ns)
+        else:
+            self._call(due.hook, now_ns, due.news)
+        return True
+
+    def _call(self, hook: str, now_ns: int, *news: object, closing: bool = False) -> None:
+        self.view.now_ns = now_ns
+        self.calls += 1
+        try:
+            intents = ask(self._strategy, hook, self.view, *news)
+        except StrategyFailed as error:
+            self._fail(error)
+            return
+        if intents:
+            self._begin(self._desk.carry_out(intents, self.view, closing))
+
+    def answered(self, answer: Intents, now_ns: int) -> None:
+        """Take what `on_tick` returned when it was called from outside."""
+        self.view.now_ns = now_ns
+        try:
+            intents = ask(_Answered(answer), "on_tick", self.view)
+        except StrategyFailed as error:
+            self._fail(error)
+            return
+        if intents:
+            self._begin(self._desk.carry_out(intents, self.view, False))
+
+    def raised(self, hook: str, error: Exception) -> None:
+        """Take what a hook raised when it was called from outside."""
+        self._fail(StrategyFailed(hook, error))
+
+    def _fail(self, error: StrategyFailed) -> None:
+        self.failed = error
+        self.stage = Stage.STOPPING
+
+    def _begin(self, work: Coroutine[Any, Any, Any]) -> None:
+        self._task = self._start(work)
+
+    def _finish_task(self) -> None:
+        task, self._task = self._task, None
+        assert task is not None
+        task.result()
+
+
+class _Answered(Strategy):
+    """Gives an answer that was already given, so that it is run through as any other."""
+
+    name = "answered"
+
+    def __init__(self, answer: Intents) -> None:
+        self._answer = answer
+
+    def on_tick(self, view: object) -> Intents:
+        return self._answer
+
+
+def _overrides(strategy: Strategy, hook: str) -> bool:
+    """Whether a strategy, its class or the instance itself, has a hook of its own."""
+    return hook in vars(strategy) or getattr(type(strategy), hook) is not getattr(Strategy, hook)
