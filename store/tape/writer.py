@@ -1,5 +1,6 @@
 """Writing tapes of any length in little memory."""
 
+import mmap
 import shutil
 import zlib
 from pathlib import Path
@@ -18,6 +19,8 @@ from store.tape.file import SCHEMA, open_tape
 from store.tape.meta import Meta, encode
 
 _BLOCK = 1 << 20
+_SLICE = 1 << 23
+"""Bytes written at a time."""
 
 
 class TapeWriter:
@@ -94,8 +97,13 @@ class TapeWriter:
         meta = Meta(self.markets, self.assets, self.depth, self.reports, self.rows, self.checksums)
         draft = self._folder / "tape"
         schema = SCHEMA.with_metadata(encode(meta))
-        with pa.OSFile(str(draft), "wb") as sink, pa.ipc.new_file(sink, schema) as file:
-            file.write_batch(pa.record_batch([self._column(name) for name in DTYPES], schema))
+        maps: list[mmap.mmap] = []
+        columns = [self._column(name, maps) for name in DTYPES]
+        with (
+            draft.open("wb") as target,
+            pa.ipc.new_file(_Sink(target, maps), schema) as file,
+        ):
+            file.write_batch(pa.record_batch(columns, schema))
         draft.replace(self.path)
         self.discard()
 
@@ -105,12 +113,14 @@ class TapeWriter:
             file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _column(self, name: str) -> Any:
+    def _column(self, name: str, maps: list[mmap.mmap]) -> Any:
         dtype = pa.from_numpy_dtype(DTYPES[name])
         if not self.rows:
             return pa.array([], dtype)
-        with pa.memory_map(str(self._folder / name)) as source:
-            return pa.Array.from_buffers(dtype, self.rows, [None, source.read_buffer()])
+        with (self._folder / name).open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        maps.append(mapped)
+        return pa.Array.from_buffers(dtype, self.rows, [None, pa.py_buffer(mapped)])
 
     def __enter__(self) -> Self:
         return self
@@ -125,6 +135,35 @@ class TapeWriter:
             self.close()
         else:
             self.discard()
+
+
+class _Sink:
+    """Writes what Arrow hands it, and lets go of the mapped columns on the way."""
+
+    closed = False
+
+    def __init__(self, target: BinaryIO, maps: list[mmap.mmap]) -> None:
+        self._target = target
+        self._maps = maps
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data)
+        for start in range(0, len(view), _SLICE):
+            self._target.write(view[start : start + _SLICE])
+            if len(view) > _SLICE:
+                for mapped in self._maps:
+                    if hasattr(mapped, "madvise"):
+                        mapped.madvise(mmap.MADV_DONTNEED)
+        return len(view)
+
+    def tell(self) -> int:
+        return self._target.tell()
+
+    def flush(self) -> None:
+        self._target.flush()
+
+    def close(self) -> None:
+        self._target.flush()
 
 
 def write_tape(tape: Tape, path: Path) -> Tape:
