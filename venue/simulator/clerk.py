@@ -262,7 +262,8 @@ def _wallet(leg: CoreLeg) -> str:
 
 
 def _hash(window: Window, trade: CoreTrade) -> str:
-    name = f"{window.condition_id}|{trade.taker.order_id}|{trade.number}|{trade.matched_ns}"
+    """One transaction settles all that an order takes at once, however many trades that is."""
+    name = f"{window.condition_id}|{trade.taker.order_id}|{trade.matched_ns}"
     return "0x" + keccak(name.encode()).hex()
 
 

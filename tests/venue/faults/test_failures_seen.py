@@ -184,6 +184,24 @@ async def test_one_trade_with_two_orders_of_ours_fills_both(
         await desk.truth())["trades"]})  # fmt: skip
 
 
+async def test_several_trades_in_one_transaction_are_all_counted(
+    desk: Any, tmp_path: Path
+) -> None:
+    """A sweep over two prices: two trades, two ids, one hash."""
+    await empty_market(desk)
+    other = await stranger(desk, tmp_path)
+    for price_e4 in (6000, 6100):
+        quote = desk.stage.order(desk.market, outcome=Outcome.DOWN, price_e4=price_e4)
+        await desk.stage.send(other, quote, desk.market)
+    order = await desk.place(desk.wish(price_e4=4000, size_e6=20_000_000))
+    await desk.pass_time(6)
+    await desk.agree()
+    assert desk.now(order).filled_e6 == 20_000_000
+    fills = desk.portfolio.fills()
+    assert len({fill.trade_id for fill in fills}) == len(fills) == 2
+    assert len({fill.transaction_hash for fill in fills}) == 1
+
+
 @pytest.mark.parametrize("after", [0, 1])
 async def test_many_trades_in_one_second_are_all_found_after_a_crash(
     open_desk: Any, after: int
