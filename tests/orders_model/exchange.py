@@ -9,7 +9,6 @@ from typing import Any
 
 import structlog
 
-from engine.matching.warm import warm_up
 from models.markets import Outcome, Side
 from models.settings import Liquidity
 from tests.orders_model.clock import SharedClock
@@ -43,7 +42,6 @@ def main(pipe: Connection, spec: ExchangeSpec) -> None:
 
 
 async def _serve(pipe: Connection, spec: ExchangeSpec) -> None:
-    warm_up()
     config = SimulatorConfig(
         port=spec.port, home=spec.home / "sim", liquidity=Liquidity.MODEL, seed=spec.seed,
         taker_delay_ms=spec.taker_delay_ms, rate_limits=False, address_limits=False,

@@ -37,7 +37,7 @@ LAST_S = 800
 DUST_E6 = 10
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.orders_model.session", "tests.orders_model.exchange"])
+CONTEXT.set_forkserver_preload(["tests.orders_model.preload"])
 
 
 class Died(Exception):
