@@ -187,20 +187,13 @@ def _report(report: Report) -> dict[str, Any]:
 
 
 def _show(report: Report) -> None:
-    _line(
-        f"{report.source}: {report.rows:,} rows read", highlight=False, markup=False, soft_wrap=True
-    )
+    _line(f"{report.source}: {report.rows:,} rows read")
     if not report.counts:
         _line("  nothing was skipped or repaired")
     for rule, count in report.counts.items():
-        _line(
-            f"  {rule}: {count:,} ({RULES.get(rule, '')})",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        _line(f"  {rule}: {count:,} ({RULES.get(rule, '')})")
         for sample in report.samples.get(rule, ())[:3]:
-            _line(f"    {sample}", highlight=False, markup=False, soft_wrap=True, style="dim")
+            _line(f"    {sample}", style="dim")
     for note in report.notes:
         _line(f"  note: {note}")
 

@@ -62,7 +62,7 @@ class Reader:
     """One kind of recording: how it is known, and how it becomes a tape.
 
     `read` makes a tape in memory; `write` makes a file of one, which may be larger than memory,
-    and need not know where to cut. At least one of them is there.
+    and at least one of them is there.
     """
 
     name: str
@@ -70,6 +70,8 @@ class Reader:
     fits: Callable[[Path], bool]
     read: Read | None = None
     write: Write | None = None
+    whole: bool = True
+    """Whether it makes a tape of everything, of which the part that is wanted must be cut."""
 
 
 def reader_of(path: Path) -> Reader:
@@ -97,7 +99,8 @@ def read_recording(path: Path, options: ReadOptions | None = None) -> Tape:
     reader = reader_of(path)
     if reader.read is None:
         raise ConfigError(f"{path}: is read by way of a file: `floor data convert` it first")
-    return _part(reader.read(path, options), options)
+    tape = reader.read(path, options)
+    return cut(tape, options.start_ns, options.end_ns) if _cuts(reader, options) else tape
 
 
 def convert(
@@ -108,13 +111,14 @@ def convert(
     reader = reader_of(path)
     if path.resolve() == out.resolve():
         raise ConfigError(f"{out}: is the source itself; name another file")
-    if reader.write is not None:
-        return reader.write(path, out, options, on_progress)
-    assert reader.read is not None
-    tape = reader.read(path, options)
-    if options.start_ns is not None or options.end_ns is not None:
+    if not _cuts(reader, options):
+        return _whole(reader, path, out, options, on_progress)
+    draft = out.with_name(f".{out.name}.whole")
+    try:
+        tape = _whole(reader, path, draft, options, on_progress)
         return cut(tape, options.start_ns, options.end_ns, out)
-    return write_tape(tape, out)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def recorded_sets(folder: Path) -> Iterator[tuple[Path, Reader | None]]:
@@ -135,10 +139,17 @@ def _reader(path: Path) -> Reader | None:
     return next((reader for reader in READERS if reader.fits(path)), None)
 
 
-def _part(tape: Tape, options: ReadOptions) -> Tape:
-    if options.start_ns is None and options.end_ns is None:
-        return tape
-    return cut(tape, options.start_ns, options.end_ns)
+def _cuts(reader: Reader, options: ReadOptions) -> bool:
+    return reader.whole and (options.start_ns, options.end_ns) != (None, None)
+
+
+def _whole(
+    reader: Reader, path: Path, out: Path, options: ReadOptions, on_progress: Progress | None
+) -> Tape:
+    if reader.write is not None:
+        return reader.write(path, out, options, on_progress)
+    assert reader.read is not None
+    return write_tape(reader.read(path, options), out)
 
 
 def _has(path: Path, name: str) -> bool:
@@ -249,7 +260,9 @@ READERS = (
         "captures", "best bid and ask of up/down markets every two minutes, spot, outcomes",
         _are_captures, _read_captures,
     ),
-    Reader("bars", "1-minute spot bars; books are modelled", _is_bars, _read_bars, _write_bars),
+    Reader(
+        "bars", "1-minute spot bars; books are modelled", _is_bars, _read_bars, _write_bars, False
+    ),
     Reader("quotes", "best bid and ask of a whole day, for load", _are_quotes, write=_write_quotes),
     Reader("csv", f"CSV with {', '.join(prices_csv.COLUMNS)}", _is_csv, _read_csv),
 )  # fmt: skip
