@@ -157,6 +157,15 @@ class Settings(BaseSettings):
         description="How much later orders and cancels meet the market: 0, constant:50ms "
         "or sampled:40ms:0.5.",
     )
+    sim_taker_delay_ms: int = Field(
+        150, ge=0, le=10_000, description="Milliseconds a marketable order waits, uncancellable."
+    )
+    sim_fee_rounding: Annotated[
+        Literal["half_up", "half_even", "up", "down"], BeforeValidator(lower)
+    ] = Field("half_up", description="Rounding of a taker fee's fifth decimal.")
+    sim_self_trade: Annotated[
+        Literal["allow", "cancel_resting", "cancel_taking"], BeforeValidator(lower)
+    ] = Field("allow", description="What happens when a wallet's order meets its own.")
     floor_data_dir: Folder = Field(
         ROOT.parent / "shared" / "data", description="Folder of the recorded market data."
     )

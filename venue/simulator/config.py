@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.matching.types import ExchangeConfig, FeeRounding, SelfTrade
 from models.fills import FillModel
 from models.settings import Liquidity, Settings, TradingMode
 from models.travel import Travel
@@ -39,6 +40,8 @@ class SimulatorConfig:
         What a wallet is given when it authenticates for the first time, in e6 of pUSD.
     taker_delay_ms
         How long a marketable order waits, uncancellable, before it matches.
+    exchange
+        Rules the venue leaves open: the fee's rounding, meeting oneself, and the like.
     settle_ms
         After how many milliseconds a match is MINED and then CONFIRMED.
     strike_lag_ms, resolve_lag_ms
@@ -63,6 +66,7 @@ class SimulatorConfig:
     seed: int = 7
     capital_e6: int = 1_000_000_000
     taker_delay_ms: int = 150
+    exchange: ExchangeConfig = field(default_factory=ExchangeConfig)
     settle_ms: tuple[int, int] = (2_000, 5_000)
     strike_lag_ms: int = 4_000
     resolve_lag_ms: int = 3_000
@@ -95,6 +99,11 @@ def config_from_settings(settings: Settings) -> SimulatorConfig:
         window_seconds=settings.sim_window_seconds,
         seed=settings.sim_seed,
         capital_e6=to_cash_e6(settings.initial_capital),
+        taker_delay_ms=settings.sim_taker_delay_ms,
+        exchange=ExchangeConfig(
+            fee_rounding=FeeRounding[settings.sim_fee_rounding.upper()],
+            self_trade=SelfTrade[settings.sim_self_trade.upper()],
+        ),
         fill_model=settings.fill_model,
         feed_latency=settings.feed_latency,
         order_latency=settings.order_latency,

@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 import structlog
 
-from engine.matching.types import ExchangeConfig
 from engine.ports import Clock
 from models.markets import TIMEFRAMES, Outcome
 from models.units import PRICE_ONE, SECOND_NS
@@ -26,7 +25,8 @@ from venue.simulator.life import Life
 from venue.simulator.limits import Limits
 from venue.simulator.liquidity import Demand, Step
 from venue.simulator.mirror import Mirror
-from venue.simulator.records import CANCELED, DELAYED, OrderRecord
+from venue.simulator.rebates import Rebates
+from venue.simulator.records import CANCELED, DELAYED, OrderRecord, TradeRecord
 from venue.simulator.restore import restore
 from venue.simulator.schedule import Schedule
 from venue.simulator.settle import Settlements
@@ -52,7 +52,7 @@ class World:
         self._clock = clock
         self.sources = choose(config) if config.mirror is None else None
         self.journal = Journal(config.home / "simulator.sqlite" if config.home else None)
-        self.exchange = VenueExchange(ExchangeConfig())
+        self.exchange = VenueExchange(config.exchange)
         self.registry = Registry()
         self.schedule = Schedule()
         self.schedule.now_ns = clock.now_ns()
@@ -74,6 +74,7 @@ class World:
             self.desk, self.bank, self.journal, self.registry, self.tape, self.users, self.outbox
         )
         self.settlements = Settlements(self)
+        self.rebates = Rebates(self.exchange, self.bank, self.journal)
         self.fills = FillBoard(
             self.exchange, self.bank, self.journal, self.registry, config.fill_model,
             live=config.mirror is not None,
@@ -98,10 +99,14 @@ class World:
     def _wire_up(self) -> None:
         self.desk.absorb = self.clerk.absorb
         self.clerk.life = self.life
-        self.clerk.on_trade = self.settlements.matched
+        self.clerk.on_trade = self._traded
         self.clerk.on_event = self.fills.heard
         self.tape.window_of = self.registry.by_token.get
         self.tape.now_ns = self.now
+
+    def _traded(self, trade: TradeRecord, now_ns: int) -> None:
+        self.settlements.matched(trade, now_ns)
+        self.rebates.note(trade)
 
     def _root_secret(self) -> bytes:
         root = self.journal.read_meta("root")
@@ -117,9 +122,11 @@ class World:
         now = self.now()
         self.fills.restore()
         restore(self)
+        self.schedule.at(now, self.rebates.pay)
         self.life.start(now)
         self.schedule.every(SECOND_NS, self._second)
         self.schedule.every(DAY_NS // 24, self._tidy)
+        self.schedule.every(DAY_NS, self.rebates.pay)
         self._second(now - now % SECOND_NS)
         self.advance()
         self.commit()
@@ -223,10 +230,14 @@ class World:
     def reenter(self, order: OrderRecord, now_ns: int) -> None:
         """Put an open order of an earlier life back into its book.
 
-        What was still in its taker delay when the process died is cancelled: it never met the
-        book.
+        What was in its taker delay when the process died waits for that long once more, so that
+        it meets a book that is there again. What should have been over at once never met it.
         """
-        if order.status == DELAYED or order.tif.immediate:
+        if order.status == DELAYED:
+            due_ns = now_ns + self.config.taker_delay_ms * 1_000_000
+            self.exchange.restore_order(core_order(order), 0, 0, now_ns, due_ns=due_ns)
+            return
+        if order.tif.immediate:
             order.status = CANCELED
             self.desk.close(order)
             self.journal.order(order)
@@ -381,6 +392,7 @@ class World:
                 }
                 for w in windows
             ],
+            "live_feed": self.mirror.feed.value if self.mirror is not None else None,
             "fill_model": self.config.fill_model.value,
             "feed_latency": str(self.config.feed_latency),
             "order_latency": str(self.config.order_latency),
