@@ -83,6 +83,8 @@ class RunResult:
     """Who won each of `markets`: 0 Up, 1 Down, 2 unresolved. Empty: as far as `windows` says."""
 
     def __post_init__(self) -> None:
+        if not self.agents:
+            raise BadValue("run: no agents; give at least one")
         if len(self.agents) != len(self.capital_e6):
             raise BadValue(f"run: {len(self.agents)} agents, {len(self.capital_e6)} capitals")
         if any(capital <= 0 for capital in self.capital_e6):

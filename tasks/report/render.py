@@ -202,8 +202,6 @@ def _figure(title: str, note: str, drawing: Markup, wide: bool = False) -> Marku
 
 def _charts(result: RunResult, summary: Summary) -> Child:
     agents = summary.agents
-    if not agents:
-        return el("p", "The run had no agents.", class_="note")
     lines = [curve(result, [number]) for number in range(len(result.agents))]
     judged = any(agent.calibration for agent in agents)
     return (

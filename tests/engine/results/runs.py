@@ -55,7 +55,7 @@ def run(
         "spec": {}, "tables": tables(), "start_ns": START_NS,
         "end_ns": START_NS + 3_600 * SECOND_NS, "events": 0, "wakes": 0, "wall_s": 0.0,
     }  # fmt: skip
-    capital = capital_e6 or (1_000 * USD,) * len(agents)
+    capital = (1_000 * USD,) * len(agents) if capital_e6 is None else capital_e6
     return RunResult(agents=agents, capital_e6=capital, markets=markets, **(made | parts))
 
 

@@ -86,6 +86,7 @@ def test_runs_that_do_not_fit_together_are_refused():
     del without["orders"]
     for parts, message in (
         ({"agents": ("a", "b"), "capital_e6": (1,)}, "2 agents, 1 capitals"),
+        ({"agents": (), "capital_e6": ()}, "no agents"),
         ({"capital_e6": (0,)}, r"capital_e6=\(0,\)"),
         ({"winners": (0,)}, "1 winners for 0 markets"),
         ({"tables": without}, "table orders is missing"),
