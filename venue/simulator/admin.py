@@ -61,6 +61,9 @@ class Admin:
                 "trades": [
                     msgspec.to_builtins(trade) for trade in world.desk.trades_of(owner)[-limit:]
                 ],
+                "rebates": [
+                    msgspec.to_builtins(r) for w in wallets for r in world.rebates.paid_to(w)
+                ],
                 "redemptions": [
                     msgspec.to_builtins(r) for r in world.desk.redemptions if r.wallet in wallets
                 ],

@@ -19,7 +19,7 @@ from engine.matching.types import (
     TickChanged,
 )
 from engine.matching.types import Leg as CoreLeg
-from models.markets import Outcome, Side
+from models.markets import FeeSchedule, Outcome, Side, taker_fee_e6
 from models.orders import OrderState, TradeStatus
 from models.units import PRICE_ONE, SECOND_NS, USD, notional_e6
 from venue.simulator import wire
@@ -196,22 +196,24 @@ class Clerk:
 
     def _record(self, trade: CoreTrade, hash_: str, now_ns: int) -> TradeRecord:
         seq = self._desk.next_seq()
+        fee = self._registry.by_condition[trade.condition_id].market.fee
         name = f"{trade.taker.order_id}|{trade.number}|{seq}"
         return TradeRecord(
             trade_id=str(uuid.uuid5(NAMESPACE, name)),
             seq=seq,
             condition_id=trade.condition_id,
             taker=self._leg(trade.taker),
-            makers=[self._leg(leg) for leg in trade.makers],
+            makers=[self._leg(leg, earned_e6(trade.taker, leg, fee)) for leg in trade.makers],
             kind=trade.kind.value,
             matched_ns=now_ns,
             transaction_hash=hash_,
             bucket=0,
             status=TradeStatus.MATCHED,
             updated_ns=now_ns,
+            rebate_ppm=fee.rebate_ppm,
         )
 
-    def _leg(self, leg: CoreLeg) -> Leg:
+    def _leg(self, leg: CoreLeg, earned_e6: int = 0) -> Leg:
         record = self._desk.known(leg.order_id)
         return Leg(
             order_id=record.order_id if record else "0x" + keccak(leg.order_id.encode()).hex(),
@@ -225,6 +227,7 @@ class Clerk:
             size_e6=leg.size_e6,
             cash_e6=leg.cash_e6,
             fee_e6=leg.fee_e6,
+            earned_e6=earned_e6,
         )
 
     # --- markets ------------------------------------------------------------------------------
@@ -253,6 +256,13 @@ class Clerk:
         )
         self._desk.redemptions.append(redemption)
         self._journal.redemption(redemption)
+
+
+def earned_e6(taker: CoreLeg, maker: CoreLeg, fee: FeeSchedule) -> int:
+    """Fee that a maker's fill made the taker pay, at the taker's own price."""
+    same = maker.token_id == taker.token_id
+    price = maker.price_e4 if same else PRICE_ONE - maker.price_e4
+    return taker_fee_e6(price, maker.size_e6, fee)
 
 
 def _wallet(leg: CoreLeg) -> str:

@@ -1,4 +1,4 @@
-"""The matching core with what a venue needs beyond it: queues placed by a fill model."""
+"""The matching core with what a venue needs beyond it: placed queues, payments of its own."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -8,10 +8,21 @@ from engine.matching import Exchange
 from engine.matching.kernels import layout as at
 from engine.matching.kernels.levels import append, remove
 from engine.matching.market import MarketState
+from models.errors import BadValue
 
 
 class VenueExchange(Exchange):
-    """An exchange whose queues can be arranged as a fill model says."""
+    """An exchange whose queues can be arranged as a fill model says, and that pays rebates."""
+
+    def pay(self, account: str, cash_e6: int) -> None:
+        """Pay an account out of the exchange's own cash, which the fees of its markets feed.
+
+        Raises `BadValue` for an unknown account or no cash.
+        """
+        if cash_e6 <= 0:
+            raise BadValue(f"payment to {account!r}: {cash_e6} e6 is not positive")
+        self._accounts[self._account(account), at.CASH] += cash_e6
+        self._accounts[0, at.CASH] -= cash_e6
 
     def stand(self, condition_id: str, account: str, ahead: Mapping[str, int | None]) -> None:
         """Put an unlimited account's depth ahead of resting orders, or behind them.

@@ -9,6 +9,7 @@ from models.units import PRICE_ONE, SECOND_NS, USD
 from venue.simulator.eip712 import parse_address
 from venue.simulator.errors import bad
 from venue.simulator.http import integer, reply
+from venue.simulator.records import Rebate
 from venue.simulator.windows import Window
 from venue.simulator.world import World
 
@@ -71,7 +72,7 @@ class DataApi:
         return reply(_page(self._activity(request, "condition_id"), request))
 
     def _activity(self, request: web.Request, market: str) -> list[dict[str, Any]]:
-        """Trades and redemptions of a user, newest first."""
+        """Trades, redemptions and rebates of a user, newest first."""
         self._world.advance()
         user = _user(request, needed=True)
         wanted = _many(request, market)
@@ -80,6 +81,7 @@ class DataApi:
             for row in self._world.desk.rows_of(user)
         ]
         rows += [self._redeem_row(r) for r in self._world.desk.redemptions if r.wallet == user]
+        rows += [_rebate_row(rebate) for rebate in self._world.rebates.paid_to(user)]
         rows = [row for row in rows if not wanted or row["condition_id"] in wanted]
         return sorted(rows, key=lambda row: row["timestamp"], reverse=True)
 
@@ -193,6 +195,23 @@ class DataApi:
             if window.closed and (not wanted or window.condition_id in wanted)
         ]
         return reply(_page(rows, request))
+
+
+def _rebate_row(rebate: Rebate) -> dict[str, Any]:
+    """A credit to the account as a whole: of which market it came only the CLOB tells."""
+    cash = rebate.cash_e6 / USD
+    return dict.fromkeys(("title", "slug", "event_slug", "outcome", "side"), "") | {
+        "proxy_wallet": rebate.wallet,
+        "timestamp": rebate.at_ns // SECOND_NS,
+        "condition_id": "",
+        "type": "MAKER_REBATE",
+        "size": cash,
+        "usdc_size": cash,
+        "transaction_hash": rebate.transaction_hash,
+        "price": 0,
+        "token_id": "",
+        "outcome_index": 999,
+    }
 
 
 def _resolution(window: Window) -> dict[str, Any]:

@@ -43,6 +43,9 @@ NAMES = {
 DEFAULT_SECONDS = {"engine-restart": 90.0, "post-only": 120.0}
 BLOCKED_PAGE = "<!DOCTYPE html><title>Attention Required! | Cloudflare</title>"
 NO_PLAIN_WALLETS = "maker address not allowed, please use the deposit wallet flow"
+CANCEL_ONLY = (
+    "Trading is currently cancel-only. New orders are not accepted, but cancels are allowed."
+)
 POST_ONLY_TEXT = "post-only mode: only post-only orders and cancels are allowed"
 
 
@@ -136,11 +139,7 @@ class FaultBoard:
             raise Refusal(503, text)
         if kind == "order":
             if self.on("cancel-only", now_ns):
-                raise Refusal(
-                    503,
-                    "Trading is currently cancel-only. New orders are not accepted, "
-                    "but cancels are allowed.",
-                )
+                raise Refusal(503, CANCEL_ONLY)
             if self.take("execution-500", now_ns) is not None:
                 raise Refusal(500, "could not run the execution")
 

@@ -36,7 +36,7 @@ LIVE_GRACE_NS = SECOND_NS
 """A live print and the level's change it explains lie apart by less than this."""
 MEANING = (
     "profit and loss of the same orders under three assumptions about the queue; 'exchange' is "
-    "what really filled, with the queue arranged by fill_model"
+    "what really filled, with the queue arranged by fill_model; maker rebates are in none of them"
 )
 
 

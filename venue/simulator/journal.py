@@ -17,7 +17,7 @@ import msgspec
 from models.errors import ConfigError
 from venue.simulator.auth import ApiKey
 from venue.simulator.checkpoints import Checkpoints
-from venue.simulator.records import OrderRecord, Redemption, TradeRecord, WindowRecord
+from venue.simulator.records import OrderRecord, Rebate, Redemption, TradeRecord, WindowRecord
 from venue.simulator.seen import Seen
 
 VERSION = 1
@@ -42,6 +42,9 @@ CREATE TABLE IF NOT EXISTS windows (slug TEXT PRIMARY KEY, body BLOB NOT NULL) W
 CREATE TABLE IF NOT EXISTS redemptions (
     wallet TEXT NOT NULL, token TEXT NOT NULL, body BLOB NOT NULL,
     PRIMARY KEY (wallet, token)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rebates (
+    wallet TEXT NOT NULL, condition_id TEXT NOT NULL, day TEXT NOT NULL, at_ns INTEGER NOT NULL,
+    body BLOB NOT NULL, PRIMARY KEY (wallet, condition_id, day, at_ns)) WITHOUT ROWID;
 """
 PAGE_BYTES = 1024
 
@@ -113,6 +116,12 @@ class Journal:
         self._add(
             "INSERT OR REPLACE INTO redemptions VALUES (?,?,?)",
             (redemption.wallet, redemption.token_id, _pack(redemption)),
+        )
+
+    def rebate(self, rebate: Rebate) -> None:
+        self._add(
+            "INSERT INTO rebates VALUES (?,?,?,?,?)",
+            (rebate.wallet, rebate.condition_id, rebate.day, rebate.at_ns, _pack(rebate)),
         )
 
     def meta(self, name: str, value: bytes) -> None:
@@ -209,6 +218,10 @@ class Journal:
     def read_redemptions(self) -> list[Redemption]:
         rows = self._db.execute("SELECT body FROM redemptions")
         return [msgspec.msgpack.decode(row[0], type=Redemption) for row in rows]
+
+    def read_rebates(self) -> list[Rebate]:
+        rows = self._db.execute("SELECT body FROM rebates ORDER BY at_ns")
+        return [msgspec.msgpack.decode(row[0], type=Rebate) for row in rows]
 
     def last_seq(self) -> int:
         """Highest sequence number given to an order or a trade."""

@@ -6,6 +6,11 @@ still be showing it, and live public trades reach resting orders by price and ti
 of the live depth as the chosen fill model puts ahead of them (`venue.simulator.fills`, which also
 tells what the other models would have made of the same orders). Nobody on the live venue reacts
 to a client's order, so paper results are too good where an order is large.
+
+While the live books are not known (the feed is down, stale, or not in step yet) they are withdrawn:
+resting orders stay and nothing fills them. New orders are refused as by a venue in trouble, with
+503 cancel-only; in a market whose first book is still awaited with 400, not ready yet. They are not
+let to rest, because nobody could say how long the queue is that they would join.
 """
 
 import asyncio
@@ -38,6 +43,8 @@ from venue.polymarket.discovery import GammaDiscovery
 from venue.polymarket.endpoints import Endpoints
 from venue.polymarket.feed import PublicFeed
 from venue.simulator.eip712 import keccak
+from venue.simulator.errors import Refusal, bad
+from venue.simulator.faults import CANCEL_ONLY
 from venue.simulator.life import remembered
 from venue.simulator.liquidity import Demand, Step
 from venue.simulator.recording import Taker
@@ -54,6 +61,7 @@ LOOK_S = 5.0
 """Seconds between two looks for new, started and resolved markets."""
 ASK_AGAIN_S = 30
 """A market that was not found is asked for again after this."""
+NOT_READY = "the market is not yet ready to process new orders"
 KINDS = {
     SpotSource.CHAINLINK: "chainlink",
     SpotSource.BINANCE: "binance",
@@ -76,6 +84,7 @@ class Mirror:
         self._flushing = False
         self._task: asyncio.Task[None] | None = None
         self.demands: dict[str, Demand] = {}
+        self.feed = FeedState.DOWN
 
     # --- what the world asks of a calendar ------------------------------------------------------
 
@@ -85,6 +94,14 @@ class Mirror:
     def resume(self, window: Window, now_ns: int) -> None:
         """A window of an earlier life is followed again once the loop runs."""
         self._follow(window, now_ns)
+
+    def admit(self, window: Window) -> None:
+        """Let a new order into a market whose live book is known. Raises Refusal otherwise."""
+        if self.feed is not FeedState.UP:
+            raise Refusal(503, CANCEL_ONLY)
+        ladder = self._ladders.get(window.condition_id)
+        if ladder is None or not ladder.ready:
+            raise bad(NOT_READY)
 
     def save(self, window: Window) -> None:
         self._world.journal.window(remembered(window))
@@ -193,8 +210,10 @@ class Mirror:
         if isinstance(event, SpotTick):
             self._spot(event)
         elif isinstance(event, FeedStatus):
-            if event.channel is Channel.MARKET and event.state is not FeedState.UP:
-                self._withdraw_all(event.state)
+            if event.channel is Channel.MARKET:
+                self.feed = event.state
+                if event.state is not FeedState.UP:
+                    self._withdraw_all(event.state)
         elif isinstance(event, BookSnapshot | BookChange | TradePrint):
             self._market_event(event)
         elif isinstance(event, TickSizeChange):

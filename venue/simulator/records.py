@@ -54,6 +54,8 @@ class Leg(msgspec.Struct, frozen=True):
     size_e6: int
     cash_e6: int
     fee_e6: int
+    earned_e6: int = 0
+    """Of a maker: the fee that its fill made the taker pay, by which it shares in rebates."""
 
 
 class TradeRecord(msgspec.Struct):
@@ -71,6 +73,10 @@ class TradeRecord(msgspec.Struct):
     status: TradeStatus = TradeStatus.MATCHED
     updated_ns: int = 0
     doomed: bool = False
+    rebate_ppm: int = 0
+    """The makers' share of the taker's fee, in millionths."""
+    rebated: bool = False
+    """Whether the makers were paid it."""
 
     def legs_of(self, owner: str) -> list[Leg]:
         return [leg for leg in (self.taker, *self.makers) if leg.owner == owner]
@@ -88,6 +94,17 @@ class WindowRecord(msgspec.Struct, frozen=True):
     winner: Outcome | None
     resolved_ns: int
     volume_e6: int
+
+
+class Rebate(msgspec.Struct, frozen=True):
+    """A wallet's share of the taker fees of one market and one UTC day, ``YYYY-MM-DD``."""
+
+    wallet: str
+    condition_id: str
+    day: str
+    cash_e6: int
+    at_ns: int
+    transaction_hash: str
 
 
 class Redemption(msgspec.Struct, frozen=True):

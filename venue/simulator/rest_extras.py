@@ -1,38 +1,48 @@
-"""Endpoints beside trading: rewards, rebates, scoring, notifications, RFQ, other kinds of keys.
+"""Endpoints beside trading: rebates, rewards, scoring, notifications, RFQ, other kinds of keys.
 
-None of it exists in the simulator, so each answers as the venue answers somebody who has none:
-empty lists, pages and maps in the venue's shapes, after the same check of the API key.
+Makers' rebates are real. Of the rest nothing exists in the simulator, so each answers as the venue
+answers somebody who has none: empty lists, pages and maps in the venue's shapes, after the same
+check of the API key.
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import date
 
 from aiohttp import web
 
 from venue.simulator.auth import ApiKey
+from venue.simulator.eip712 import parse_address
 from venue.simulator.errors import bad, not_found
 from venue.simulator.http import page, parse, reply
+from venue.simulator.rebates import Rebates
+from venue.simulator.wire import amount
 
 CheckKey = Callable[[web.Request], Awaitable[tuple[ApiKey, bytes]]]
 PAGE = 100
+PUSD = "0xC011a7E12a19f7B1f670d46F03B03f3342E82DFB"
+"""The collateral in which rebates are paid."""
 
 
 class Extras:
-    """Handlers that answer that there is nothing.
+    """Handlers that mostly answer that there is nothing.
 
     Parameters
     ----------
     check
         Verifies a level-2 request; raises Refusal 401.
+    rebates
+        What makers are owed and were paid.
     """
 
-    def __init__(self, check: CheckKey) -> None:
+    def __init__(self, check: CheckKey, rebates: Rebates) -> None:
         self._check = check
+        self._rebates = rebates
 
     def routes(self, prefix: str, rfq: str) -> list[web.RouteDef]:
         """`prefix` is the CLOB's, `rfq` that of the service for combined markets."""
         get, post, delete = web.get, web.post, web.delete
         return [
-            get(f"{prefix}/rebates/current", self.no_items),
+            get(f"{prefix}/rebates/current", self.rebates),
             get(f"{prefix}/rewards/markets/current", self.public_page),
             get(f"{prefix}/rewards/markets/multi", self.public_page),
             get(f"{prefix}/rewards/markets/{{condition}}", self.public_page),
@@ -62,8 +72,27 @@ class Extras:
             get(f"{rfq}/v1/rfq/combo-markets", self.no_combos),
         ]
 
-    async def no_items(self, _: web.Request) -> web.Response:
-        return reply([])
+    async def rebates(self, request: web.Request) -> web.Response:
+        """A maker's rebates of a day by market, as far as that day has come."""
+        maker = parse_address(request.query.get("maker_address"))
+        if maker is None:
+            raise bad("Invalid maker_address")
+        try:
+            day = date.fromisoformat(request.query.get("date", "")).isoformat()
+        except ValueError:
+            raise bad("Invalid date") from None
+        return reply(
+            [
+                {
+                    "date": day,
+                    "condition_id": condition_id,
+                    "asset_address": PUSD,
+                    "maker_address": maker,
+                    "rebated_fees_usdc": amount(cash_e6),
+                }
+                for condition_id, cash_e6 in self._rebates.of_day(day, maker).items()
+            ]
+        )
 
     async def public_page(self, request: web.Request) -> web.Response:
         return reply(page([], request, PAGE))

@@ -127,6 +127,8 @@ class PrivateRest:
             raise bad(f"'{entry.wallet}' address in closed only mode")
         if entry.wallet == key.address and world.fault_on("deposit-wallets-only"):
             raise bad(NO_PLAIN_WALLETS)
+        if world.mirror is not None and window is not None:
+            world.mirror.admit(window)
         if entry.tif is TimeInForce.FAK and window is not None:
             mischief.thin(world, window)
         return world.desk.place(entry, world.now())

@@ -52,9 +52,11 @@ def restore(world: "World") -> None:
     trades = journal.read_trades()
     for trade in trades:
         world.desk.restore_trade(trade)
+        world.rebates.note(trade)
         known = world.registry.by_condition.get(trade.condition_id)
         if known is not None:
             world.clerk.note_rows(known, trade)
+    world.rebates.restore(journal.read_rebates())
     world.desk.redemptions.extend(journal.read_redemptions())
     for trade in world.desk.unsettled():
         world.settlements.plan(trade)

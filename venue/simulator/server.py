@@ -128,7 +128,7 @@ def _app(world: World) -> web.Application:
     app.add_routes(PublicRest(world).routes("/clob"))
     private = PrivateRest(world, "/clob")
     app.add_routes(private.routes())
-    app.add_routes(Extras(private.check).routes("/clob", "/rfq"))
+    app.add_routes(Extras(private.check, world.rebates).routes("/clob", "/rfq"))
     app.add_routes(Gamma(world.registry, world).routes("/gamma"))
     app.add_routes(DataApi(world).routes("/data"))
     app.add_routes(Relayer().routes("/relayer", "/rpc"))
