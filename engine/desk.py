@@ -165,6 +165,7 @@ class Desk:
     async def abandon(self, view: MarketView, note: str) -> None:
         """Nobody decides here any more: end what works; what guards a position stays."""
         self.executions.end(view.market.condition_id, note)
+        await self.executions.flush(view.market)
         await self._orders.cancel_all(view.market.condition_id)
 
     # --- cancelling -----------------------------------------------------------------------------

@@ -144,7 +144,7 @@ class Execute:
     profile
         VWAP: expected volume of equal parts of the time; empty follows the tape instead.
     participation
-        VWAP on the tape: our share of the volume that trades, 0 to 1.
+        VWAP on the tape: shares for each share that others trade, 0 to 1.
     show_e6
         Iceberg: the size of a slice.
     patience_s

@@ -28,7 +28,7 @@ class Twap(Algorithm):
 
 
 class Vwap(Algorithm):
-    """Follows volume: a profile's share of the time that has passed, or a share of what trades."""
+    """Follows volume: a profile over the time, or a share of what others trade."""
 
     def __init__(self, execution: Execution, market: Market) -> None:
         super().__init__(execution, market)
@@ -41,15 +41,16 @@ class Vwap(Algorithm):
         self._seen_e6 += trade.size_e6
 
     def work_on(self, view: View, now_ns: int, work: Work) -> Steps:
-        wanted = self._due_e6(now_ns) - work.filled_e6
+        wanted = self._due_e6(now_ns, work.filled_e6) - work.filled_e6
         if not work.open and wanted < min(self.market.min_size_e6, self.left_e6(work)):
             return []
         return self.cross(view, now_ns, work, wanted)
 
-    def _due_e6(self, now_ns: int) -> int:
+    def _due_e6(self, now_ns: int, own_e6: int) -> int:
         parent, total = self.execution, self._sums[-1]
         if not total:
-            return min(parent.size_e6, self._seen_e6 * self._participation_ppm // PPM)
+            others = max(0, self._seen_e6 - own_e6)
+            return min(parent.size_e6, others * self._participation_ppm // PPM)
         parts = len(self._sums) - 1
         length = parent.end_ns - parent.start_ns
         elapsed = min(now_ns - parent.start_ns, length)

@@ -113,6 +113,10 @@ class Executions:
             if view.now_ns - parent.stepped_ns >= STEP_NS:
                 parent.stepped_ns = view.now_ns
                 await self._step(parent, view, send, cancel)
+        await self.flush(market)
+
+    async def flush(self, market: Market) -> None:
+        """Write down what changed; while the store is away it stays for the next time."""
         try:
             await self._write(market)
         except StoreUnavailable as error:
