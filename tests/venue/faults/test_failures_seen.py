@@ -1,42 +1,7 @@
-"""Failures that others met at the venue, case by case, and where each is held to be survived.
+"""Failures that others met at the venue, as far as no fault by name plays them.
 
-Section 9 of the venue's fact sheet (here: ``by_name`` is test_faults_by_name.py):
-
-==  ============================================  =============================================
- 1  not enough balance                            by_name: stale balance; here: locked cash;
-                                                  test_order_news: shares sold once mined
- 2  invalid signature                             here
- 3  use the deposit wallet flow                   by_name: plain wallet refused;
-                                                  test_on_simulator: a deposit wallet's orders
- 4  amount decimals refused                       test_amounts
- 5  FAK or FOK without a match                    here
- 6  time-out although the order was taken         by_name: taken without an answer
- 7  ghost fill                                    by_name
- 8  socket freezes, PONGs go on                   by_name
- 9  market_resolved never comes                   by_name
-10  tick changes in mid-market                    by_name; here: the book goes on
-11  425, engine restart                           by_name
-12  500 could not run the execution               by_name, with and without effect
-13  keys die                                      by_name; test_keys: derived, not created
-14  403 from the network's edge                   by_name
-15  crosses the book, invalid payload             here; test_client: a payload that is no order
- +  the same trade several times                  by_name: repeated events
- +  maker's fill on the complementary token       here
-==  ============================================  =============================================
-
-Defects from the release notes of another trading system:
-
-=================================  ============================================================
-overfill on a marketable BUY       here
-fill before the submit's answer    by_name: late answer
-post-only order that crosses       here
-one trade id for several orders    here
-several trades in one second       here
-no token ids in a market yet       test_gamma: a market without tokens is not listed yet
-tick change resets the book        here
-cancel with a reason               here; test_feed_faults: the FOK killed text
-empty order id in a batch          here; test_client: not accepted
-=================================  ============================================================
+docs/exchange.md lists all of them, from the venue's issue trackers and from the release notes of
+another trading system, and names the test that holds each.
 """
 
 from collections.abc import Callable
@@ -184,9 +149,7 @@ async def test_one_trade_with_two_orders_of_ours_fills_both(
         await desk.truth())["trades"]})  # fmt: skip
 
 
-async def test_several_trades_in_one_transaction_are_all_counted(
-    desk: Any, tmp_path: Path
-) -> None:
+async def test_several_trades_in_one_transaction_are_all_counted(desk: Any, tmp_path: Path) -> None:
     """A sweep over two prices: two trades, two ids, one hash."""
     await empty_market(desk)
     other = await stranger(desk, tmp_path)
