@@ -11,7 +11,7 @@ from strategies.features.sums import RollingSum
 class Sma(ValueIndicator):
     """Simple moving average: mean of the last `period` samples."""
 
-    __slots__ = ("_sum", "pending", "period", "value")
+    __slots__ = ("_sum", "period", "value")
     STATE: ClassVar[tuple[str, ...]] = ("_sum", "pending", "value")
 
     def __init__(self, period: int) -> None:
@@ -21,7 +21,7 @@ class Sma(ValueIndicator):
 
     def reset(self) -> None:
         self._sum.reset()
-        self.pending: float | None = None
+        self.pending = None
         self.value = nan
 
     def update(self, value: float) -> float:
@@ -35,7 +35,7 @@ class Ema(ValueIndicator):
     Seeded by the mean of the first `period` samples, NaN before (TA-Lib's convention).
     """
 
-    __slots__ = ("_alpha", "_count", "_seed", "pending", "period", "value")
+    __slots__ = ("_alpha", "_count", "_seed", "period", "value")
     STATE: ClassVar[tuple[str, ...]] = ("_count", "_seed", "pending", "value")
 
     def __init__(self, period: int) -> None:
@@ -46,7 +46,7 @@ class Ema(ValueIndicator):
     def reset(self) -> None:
         self._count = 0
         self._seed = 0.0
-        self.pending: float | None = None
+        self.pending = None
         self.value = nan
 
     def update(self, value: float) -> float:
@@ -80,7 +80,7 @@ class Macd(ValueIndicator):
 
     __slots__ = (
         "_base", "_fast", "_signal", "_skip", "_slow", "fast", "histogram",
-        "pending", "signal", "signal_period", "slow", "value",
+        "signal", "signal_period", "slow", "value",
     )  # fmt: skip
     PARTS: ClassVar[tuple[str, ...]] = ("value", "signal", "histogram")
     CONFIG: ClassVar[tuple[str, ...]] = ("fast", "slow", "signal_period")
@@ -102,7 +102,7 @@ class Macd(ValueIndicator):
             average.reset()
         self._skip = self.slow - self.fast
         self._base = nan
-        self.pending: float | None = None
+        self.pending = None
         self.value = self.signal = self.histogram = nan
 
     def update(self, value: float) -> float:

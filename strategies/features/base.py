@@ -24,6 +24,8 @@ class Indicator:
         The newest result, NaN until warm. All comparisons with NaN are false.
     """
 
+    __slots__ = ()
+
     SOURCES: ClassVar[frozenset[str]] = frozenset({"spot", "mid", "micro"})
     """What it can be fed with, by the names of `Source`."""
     PARTS: ClassVar[tuple[str, ...]] = ("value",)
@@ -92,6 +94,8 @@ class ValueIndicator(Indicator):
 
     A period in which nothing happened repeats the value before it.
     """
+
+    __slots__ = ("pending",)
 
     pending: float | None
 

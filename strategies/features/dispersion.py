@@ -24,7 +24,7 @@ class Bollinger(ValueIndicator):
         The bands.
     """
 
-    __slots__ = ("_moments", "lower", "pending", "period", "upper", "value", "width")
+    __slots__ = ("_moments", "lower", "period", "upper", "value", "width")
     PARTS: ClassVar[tuple[str, ...]] = ("value", "upper", "lower")
     CONFIG: ClassVar[tuple[str, ...]] = ("period", "width")
     STATE: ClassVar[tuple[str, ...]] = ("_moments", "pending", "value", "upper", "lower")
@@ -39,7 +39,7 @@ class Bollinger(ValueIndicator):
 
     def reset(self) -> None:
         self._moments.reset()
-        self.pending: float | None = None
+        self.pending = None
         self.value = self.upper = self.lower = nan
 
     def update(self, value: float) -> float:
@@ -58,7 +58,7 @@ class ZScore(ValueIndicator):
     Population deviation (ddof 0); 0 where the series stands still.
     """
 
-    __slots__ = ("_moments", "pending", "period", "value")
+    __slots__ = ("_moments", "period", "value")
     STATE: ClassVar[tuple[str, ...]] = ("_moments", "pending", "value")
 
     def __init__(self, period: int) -> None:
@@ -68,7 +68,7 @@ class ZScore(ValueIndicator):
 
     def reset(self) -> None:
         self._moments.reset()
-        self.pending: float | None = None
+        self.pending = None
         self.value = nan
 
     def update(self, value: float) -> float:
@@ -88,7 +88,7 @@ class RealisedVolatility(ValueIndicator):
     unit of `risk.digital`; with another period divide by the root of its seconds.
     """
 
-    __slots__ = ("_last", "_squares", "pending", "period", "value")
+    __slots__ = ("_last", "_squares", "period", "value")
     STATE: ClassVar[tuple[str, ...]] = ("_squares", "_last", "pending", "value")
 
     def __init__(self, period: int) -> None:
@@ -99,7 +99,7 @@ class RealisedVolatility(ValueIndicator):
     def reset(self) -> None:
         self._squares.reset()
         self._last = nan
-        self.pending: float | None = None
+        self.pending = None
         self.value = nan
 
     def update(self, value: float) -> float:

@@ -20,7 +20,7 @@ class History(ValueIndicator):
     Its value is the newest sample.
     """
 
-    __slots__ = ("pending", "period", "points", "value")
+    __slots__ = ("period", "points", "value")
 
     def __init__(self, period: int) -> None:
         self.period = whole_period("period", period, least=2)
@@ -31,7 +31,7 @@ class History(ValueIndicator):
 
     def reset(self) -> None:
         self.points.clear()
-        self.pending: float | None = None
+        self.pending = None
         self.value = nan
 
     def close(self, ts_ns: int) -> None:

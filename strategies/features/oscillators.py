@@ -18,7 +18,7 @@ class Rsi(ValueIndicator):
     Equal to TA-Lib except where nothing moved at all: 50 here, 0 there.
     """
 
-    __slots__ = ("_count", "_fall", "_last", "_rise", "pending", "period", "value")
+    __slots__ = ("_count", "_fall", "_last", "_rise", "period", "value")
     STATE: ClassVar[tuple[str, ...]] = ("_count", "_last", "_rise", "_fall", "pending", "value")
 
     def __init__(self, period: int = 14) -> None:
@@ -30,7 +30,7 @@ class Rsi(ValueIndicator):
         self._last = 0.0
         self._rise = 0.0
         self._fall = 0.0
-        self.pending: float | None = None
+        self.pending = None
         self.value = nan
 
     def update(self, value: float) -> float:

@@ -6,13 +6,29 @@ and once per period everything is added up anew, so an error lives for a period 
 and its error together hold some 32 digits: of an outlier that has left nothing stays.
 """
 
+from collections.abc import Mapping
 from math import fsum, sqrt
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from models.errors import BadValue
 from strategies.features.base import LIMIT, Indicator, refuse, whole_period
 
 
-class RollingSum(Indicator):
+class _Rolling(Indicator):
+    """Samples in a list that is written round and round."""
+
+    __slots__ = ()
+
+    period: int
+
+    def _check(self, state: Mapping[str, Any]) -> None:
+        super()._check(state)
+        if state["at"] >= self.period or state["count"] > self.period:
+            at, count = state["at"], state["count"]
+            raise BadValue(f"{self!r}: at={at} and count={count} are beyond its period")
+
+
+class RollingSum(_Rolling):
     """Sum of the last `period` samples."""
 
     __slots__ = ("_carry", "_total", "at", "count", "period", "value", "values")
@@ -58,7 +74,7 @@ class RollingSum(Indicator):
         return self.value
 
 
-class RollingMoments(Indicator):
+class RollingMoments(_Rolling):
     """Mean and deviation (population, ddof 0) of the last `period` samples.
 
     Sums of differences from a pivot and of their squares. The pivot is the sample that ended the

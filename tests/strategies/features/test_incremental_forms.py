@@ -201,6 +201,14 @@ def test_a_wrong_state_is_refused_and_changes_nothing(kind):
         assert one.snapshot() == before
 
 
+@pytest.mark.parametrize("kind", [RollingSum(3), RollingMoments(3)], ids=repr)
+@pytest.mark.parametrize("wrong", [{"at": 3}, {"at": -1}, {"count": 4}, {"count": -1}, {"at": 1.0}])
+def test_a_place_outside_its_memory_is_refused(kind, wrong):
+    one = deepcopy(kind)
+    with pytest.raises(BadValue):
+        one.restore({**one.snapshot(), **wrong})
+
+
 @pytest.mark.parametrize("kind", EVERY, ids=repr)
 @pytest.mark.parametrize("bad", [nan, inf, -inf, 1e200])
 def test_a_sample_that_is_no_number_is_refused_and_changes_nothing(kind, bad):
