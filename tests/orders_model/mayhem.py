@@ -2,6 +2,8 @@
 
 import json
 import random
+import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,9 +37,9 @@ FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("stale-balance", {"seconds": 10}),
     ("key-revoked", {}),
 )
-ASKS_MOST = 25
+ASKS_MOST = 15
 """What a session does before it is killed from outside, if it has not died by itself."""
-AWAITS_MOST = 260
+AWAITS_MOST = 200
 FAILURES_MOST = 10
 
 
@@ -115,6 +117,7 @@ class Mayhem:
     agreed: int = 0
     while_doing: dict[str, int] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
 
     def run(self, kills: int) -> None:
         """Kill so many sessions, on as many stages as it takes; failures are kept, not raised."""
@@ -124,13 +127,10 @@ class Mayhem:
                 self._play(stage, kills)
             except AssertionError as failure:
                 self.failures.append(str(failure))
+                print(traceback.format_exc(), flush=True)
             finally:
                 stage.close()
-            print(
-                f"{self.kills} kills, {len(self.hit)} of {len(self.seen)} points, "
-                f"{self.agreed} agreements, {len(self.failures)} failures",
-                flush=True,
-            )
+            print(self.report(), flush=True)
 
     def _play(self, stage: Stage, kills: int) -> None:
         wishes: list[OrderRequest] = []
@@ -170,7 +170,7 @@ class Mayhem:
 
     def _settle(self, stage: Stage) -> None:
         stage.clear_faults()
-        assert stage.begin()
+        stage.begin_surely()
         stage.check_agreed(stage.settle())
         self.agreed += 1
 
@@ -187,6 +187,7 @@ class Mayhem:
         """What was done, for people."""
         manager = {point for point in self.total if point.startswith("engine/")}
         lines = [
+            f"seconds               {time.monotonic() - self.began:.0f}",
             f"kills                 {self.kills} ({self.from_outside} of them from outside)",
             f"await points          {len(self.total)} in the source, {len(manager)} of the manager",
             f"  waited at           {len(self.seen)}, {len(self.seen & manager)} of the manager",

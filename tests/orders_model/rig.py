@@ -191,7 +191,7 @@ class Stage:
         listens: bool = True,
         patience_s: float = 5.0,
     ) -> bool:
-        """Start a session, ending the one that runs; False when it died before it was ready."""
+        """Start a session, ending the one that runs; False when it ended before it was ready."""
         if self.running is not None:
             self.crash()
         spec = session.SessionSpec(
@@ -204,9 +204,23 @@ class Stage:
         except Died:
             self._note_death()
             return False
+        if isinstance(ready, Failed):
+            # The venue or Postgres did not answer: it ends, as a session does; others follow.
+            assert ready.expected, ready.text
+            self.refused[ready.kind] += 1
+            self.running.end()
+            self.running = None
+            return False
         assert isinstance(ready, Ready), ready
         self.market = ready.market
         return True
+
+    def begin_surely(self) -> None:
+        """Start a session that does not die, again where venue or Postgres do not answer."""
+        for _ in range(10):
+            if self.begin():
+                return
+        raise AssertionError(f"no session could be started: {self.refused}")
 
     def ask(self, *asks: session.Ask) -> list[Any] | None:
         """Let the session do some things at the same time; None when it died of it."""

@@ -45,12 +45,12 @@ class Trading(RuleBasedStateMachine):
     def open(self, delay_ms: int, seed: int) -> None:
         self.stage: Stage = self.open_stage(taker_delay_ms=delay_ms, seed=seed)
         self.wishes: list[OrderRequest] = []
-        assert self.stage.begin()
+        self.stage.begin_surely()
 
     def ask(self, *asks: session.Ask) -> None:
         """Ask the session; one that died has a successor, which recovers first."""
         if not self.stage.alive:
-            assert self.stage.begin()
+            self.stage.begin_surely()
         self.stage.ask(*asks)
 
     def wish(self, **fields: Any) -> OrderRequest:
@@ -149,7 +149,7 @@ class Trading(RuleBasedStateMachine):
     @rule(price_e4=PRICES, after_s=st.sampled_from([0.0, 0.002, 0.01]))
     def venue_is_killed_meanwhile(self, price_e4: int, after_s: float) -> None:
         if not self.stage.alive:
-            assert self.stage.begin()
+            self.stage.begin_surely()
         placing = session.Place(self.wish(price_e4=price_e4))
         self.stage.ask_and_kill_venue(placing, session.CancelAll(), after_s=after_s)
 
@@ -168,7 +168,7 @@ class Trading(RuleBasedStateMachine):
         if not hasattr(self, "stage"):
             return
         try:
-            assert self.stage.begin()
+            self.stage.begin_surely()
             self.stage.check_agreed(self.stage.settle())
         finally:
             self.stage.close()

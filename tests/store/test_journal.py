@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from engine.ports import Journal
@@ -15,7 +16,7 @@ from models.markets import Outcome, Side
 from models.orders import OrderState, TimeInForce, TradeStatus
 from models.tables.columns import to_ns
 from models.units import SECOND_NS
-from store import leases, markets, portfolio
+from store import agents, leases, markets, portfolio
 from store.database import Database
 from store.journal import PostgresJournal
 
@@ -137,6 +138,33 @@ async def test_every_step_of_an_orders_life_is_written_down_once(
     assert {row["lease_token"] for row in rows} == {1}
     assert [to_ns(row["at"]) - signed.created_ns for row in rows[:3]] == [0, 2_000, 3_000]
     assert rows[3]["note"] == "timed out"
+
+
+async def test_a_refused_or_broken_write_leaves_connections_that_roll_back(
+    clean_postgres_url: str, make: Any, tmp_path: Path
+) -> None:
+    """Orders are written without a transaction around them; what follows must have one again."""
+    async with Database(clean_postgres_url, max_size=1) as database:
+        await agents.sync_agents(database, [make.spec()])
+        lease = await leases.acquire(database, "alpha", "session-1", 60)
+        assert lease is not None
+        async with PostgresJournal(database, "alpha", lease, spool_dir=tmp_path) as journal:
+            await journal.order_signed(make.order(), make.market())
+            with pytest.raises(BadValue):
+                await journal.order_changed(make.order().to(OrderState.LIVE, filled_e6=10**12))
+            with pytest.raises(ZeroDivisionError):
+                async with database.transaction() as connection:
+                    await connection.execute("DELETE FROM order_transitions")
+                    raise ZeroDivisionError
+            await database.execute("SELECT 1")
+            with psycopg.connect(clean_postgres_url, autocommit=True) as other:
+                other.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE application_name = 'floor' AND datname = current_database()"
+                )
+            await journal.order_changed(make.order().to(OrderState.LIVE))
+            rows = await database.fetch("SELECT state FROM order_transitions ORDER BY id")
+        assert [row["state"] for row in rows] == ["intended", "signed", "live"]
 
 
 async def test_an_ended_order_is_remembered_while_its_market_may_still_report_fills(
