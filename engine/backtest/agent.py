@@ -157,6 +157,7 @@ class Agent:
         self.failure: str | None = None
         self.calls = 0
         self.on_fill: Callable[[Fill], None] = lambda fill: None
+        self.on_settled: Callable[[], None] = lambda: None
         self._clock = clock
         self._start = start
         self._quit_ns = round(config.quit_before_end_s * SECOND_NS)
@@ -219,8 +220,6 @@ class Agent:
         self.calls += window.calls + window.pace.ticks
         window.state.window = None
         market = window.state.market
-        if window.failed is not None:
-            self._fail(window.failed, market)
         self.settling[market.condition_id] = self._start(self._settle(window.state))
 
     async def _settle(self, state: MarketState) -> WindowResult:
@@ -231,19 +230,22 @@ class Agent:
             try:
                 self.strategy.on_resolution(state.view, resolved)
             except Exception as error:
-                self._fail(StrategyFailed("on_resolution", error), market)
+                self.fail(StrategyFailed("on_resolution", error), market)
         self.data.states.pop(market.condition_id, None)
         self.standing.markets.pop(market.condition_id, None)
+        await self.desk.close(market)
         self.venue.forget(market.condition_id)
+        self.on_settled()
         return result
 
-    def _fail(self, error: StrategyFailed, market: Market) -> None:
+    def fail(self, error: StrategyFailed, market: Market) -> None:
         """End the agent: its other windows stop, its positions are settled as usual."""
         if self.failure is None:
             self.failure = error.traceback
         self._reporter.failure(WindowFailure(market.slug, str(error), error.traceback))
         for window in self.windows:
-            window.stop()
+            if window.failed is None:
+                window.stop()
 
     # --- hearing of orders ----------------------------------------------------------------------
 

@@ -130,9 +130,11 @@ class Pit:
 
     Attributes
     ----------
+    resting
+        Slots in which orders of ours rest: the venue's books must go along with time.
     engaged
-        Slots in which orders of ours rest or have taken something: the venue's books must go
-        along with time.
+        Those, and slots where we took something: how much of it is still shown must be followed,
+        which can wait until something of ours arrives there.
     """
 
     reel: Reel
@@ -143,6 +145,7 @@ class Pit:
     confirmed_ns: int
     delay_takers: bool
     shadow: Shadow = field(init=False)
+    resting: set[int] = field(default_factory=set)
     engaged: dict[int, str] = field(default_factory=dict)
     _index: dict[str, int] = field(default_factory=dict)
     _depths: dict[str, TapeDepth] = field(default_factory=dict)
@@ -319,24 +322,21 @@ class Pit:
 
     # --- the tape's side ------------------------------------------------------------------------
 
-    def moment(self) -> list[str]:
-        """Something that concerns our orders happened just now; returns the markets."""
+    def moment(self, at_ns: int) -> None:
+        """Something that concerns our orders happened."""
         prints: dict[int, list[Print]] = {}
         for slot, side, price, size in self.reel.take_prints():
             prints.setdefault(slot, []).append(Print(side == 0, price, size))
         meta = self.reel.venue.meta
-        markets = []
         for slot, condition_id in list(self.engaged.items()):
             if not meta[slot, on.HIT]:
                 continue
             meta[slot, on.HIT] = 0
-            markets.append(condition_id)
-            fills = self.shadow.step(condition_id, prints.get(slot, ()), (), (), self.clock.now)
+            fills = self.shadow.step(condition_id, prints.get(slot, ()), (), (), at_ns)
             for fill in fills:
                 update = self._trade(fill)
                 self._answer(self._sent[fill.order_id].venue, update)
             self._watch(condition_id)
-        return markets
 
     def settle(self, market: Market, winner: Outcome) -> None:
         """Pay a resolved market out; what rests there is gone."""
@@ -357,6 +357,7 @@ class Pit:
         slot = None if index is None else self.reel.slot(index)
         if slot is not None:
             self.engaged.pop(slot, None)
+            self.resting.discard(slot)
             self._watched.pop(slot, None)
             self.reel.venue.meta[slot, on.ENGAGED] = 0
         self.shadow.drop_market(condition_id)
@@ -367,8 +368,13 @@ class Pit:
 
     def _be_here(self) -> None:
         """Have the venue's books as of now, before anything of ours meets them."""
-        if not self.engaged:
-            self.reel.catch_up(self.clock.now)
+        if not self.resting:
+            self.catch_up(self.clock.now)
+
+    def catch_up(self, now_ns: int) -> None:
+        """Have the venue's books, in which no order of ours rests, as of `now_ns`."""
+        while self.reel.catch_up(now_ns, copying=not self.engaged) == on.OURS:
+            self.moment(self.reel.happened_ns)
 
     def _trade(self, fill: Fill) -> TradeUpdate:
         """Turn a fill into the venue's trade, and see to its way onto the chain."""
@@ -421,6 +427,7 @@ class Pit:
         asks = [one.up_price_e4 for one in resting if not one.bid]
         row[on.OUR_BID] = max(bids, default=on.NO_BID)
         row[on.OUR_ASK] = min(asks, default=on.NO_ASK)
+        (self.resting.add if resting else self.resting.discard)(slot)
         if levels:
             self._watched[slot] = levels
             self.engaged[slot] = condition_id

@@ -38,6 +38,8 @@ from models.units import PRICE_ONE, SECOND_NS
 Ints = npt.NDArray[np.int64]
 
 SHARED = "shared"
+MOST_LAG = 1 << 17
+"""Rows the venue's books may be behind the view's before they follow."""
 LINGER_NS = 120 * SECOND_NS
 """How long a resolved market's book is kept, and how long after the end settling may take."""
 RULE_NS = (TWAP_SECONDS + TWAP_LAG_S + 30) * SECOND_NS
@@ -125,6 +127,7 @@ class Player:
             number, asked, config, self.clock, venue, journal, self._ladder, self.loop.start
         )
         agent.on_fill = lambda fill: self._filled(agent, fill)
+        agent.on_settled = lambda: self._note(agent)
         return agent
 
     def _wanted(self, index: int) -> bool:
@@ -156,6 +159,9 @@ class Player:
         self._look_back()
         while self.clock.now < self.end_ns or self._next_ns() <= self.end_ns:
             self._move(min(self._next_ns(), self.end_ns))
+            self.reel.followed = bool(self.pit.engaged)
+            if self.reel.followed and not self.pit.resting and self.reel.lag > MOST_LAG:
+                self.pit.catch_up(self.clock.now)
             if self.reel.done - self._told >= self._step:
                 self._told = self.reel.done
                 self._progress(self._told)
@@ -180,14 +186,14 @@ class Player:
 
     def _move(self, limit_ns: int) -> None:
         """Go on to the next moment at which something is to be done."""
-        if self.reel.scout is not None and not self.pit.engaged and self._scouted(limit_ns):
+        if self.reel.scout is not None and not self.pit.resting and self._scouted(limit_ns):
             return
         self._arm()
         while True:
-            code = self.reel.run(limit_ns, bool(self.pit.engaged))
+            code = self.reel.run(limit_ns, bool(self.pit.resting))
             if code == on.OURS:
                 self._set_time(self.reel.happened_ns)
-                self.pit.moment()
+                self.pit.moment(self.reel.happened_ns)
                 limit_ns = min(limit_ns, self.world.next_ns())
             elif code == on.SPECIAL:
                 limit_ns = self.reel.seen_ns
@@ -210,9 +216,11 @@ class Player:
                 continue
             from_ns = on.NEVER
             for window in windows:
-                touch_ns = 0 if window.state.hears else window.pace.touch_ns
-                if touch_ns is not None and (window.state.hears or not window.busy):
-                    from_ns = min(from_ns, touch_ns)
+                if window.state.hears:
+                    from_ns = 0
+                elif not window.busy:
+                    touch_ns = 0 if window.watchful else window.pace.touch_ns
+                    from_ns = from_ns if touch_ns is None else min(from_ns, touch_ns)
             meta[slot, on.ARMED] = from_ns
 
     def _arrive_at(self, now_ns: int) -> None:
@@ -254,6 +262,8 @@ class Player:
 
     def _turn(self, agent: Agent, window: TapeWindow) -> None:
         window.turn(self.clock.now)
+        if window.failed is not None and agent.failure is None:
+            agent.fail(window.failed, window.state.market)
         if window.over:
             self._open.remove((agent, window))
             self._by_market[self.recorder.index[window.state.market.condition_id]].remove(window)
@@ -269,7 +279,8 @@ class Player:
         """
         awake: dict[int, list[TapeWindow]] = {}
         for _, window in self._open:
-            if window.busy or window.stage is not Stage.TRADING or window.pace.touch_ns is None:
+            ready = window.stage is Stage.TRADING and not window.busy and not window.watchful
+            if not ready or window.pace.touch_ns is None or window.state.hears:
                 return False
             slot = self.reel.slot(self.recorder.index[window.state.market.condition_id])
             if slot is not None:

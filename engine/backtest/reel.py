@@ -89,6 +89,8 @@ class Reel:
         self.prints: Ints = np.zeros((on.MOST_PRINTS, 4), np.int64)
         delays = np.array([feed.next_ns() for _ in range(_DELAYS)], np.int64)
         self._delays = delays[:1].copy() if (delays == delays[0]).all() else delays
+        self.followed = False
+        """Whether the venue's books must take every row."""
         self._on_market = on_market
         self._on_slot = on_slot
         self._free: list[int] = []
@@ -167,17 +169,23 @@ class Reel:
         return bool(self.at[on.VIEW] >= self.at[on.END])
 
     @property
+    def lag(self) -> int:
+        """Rows the venue's books are behind the view's."""
+        return int(self.at[on.VIEW] - self.at[on.VENUE])
+
+    @property
     def done(self) -> int:
         return int(self.at[on.VIEW]) - self.first
 
     def run(self, limit_ns: int, engaged: bool) -> int:
         """Play up to a time; with `engaged` the venue's books too. Returns why it stopped."""
         code = self._run(limit_ns, engaged)
-        self._release(engaged)
+        self._release()
         return code
 
     def see_until(self, row: int) -> None:
         """Let the view take the rows before `row`, whatever happens in them."""
+        self.view.meta[:, on.ARMED] = on.NEVER
         end = int(self.at[on.END])
         self.at[on.END] = row
         try:
@@ -203,9 +211,12 @@ class Reel:
                 return int(code)
             self._admit(int(self.tape.market[self.row]))
 
-    def catch_up(self, now_ns: int) -> None:
-        """Let the venue's books, with no order of ours in them, be as of `now_ns`."""
-        if self.at[on.VIEW] - self.at[on.VENUE] > _FAR_BEHIND:
+    def catch_up(self, now_ns: int, copying: bool) -> int:
+        """Let the venue's books go on to `now_ns`; returns why it stopped, `LIMIT` or `OURS`.
+
+        With `copying` nothing of ours is in them, and rows the view took already may be left out.
+        """
+        if copying and self.at[on.VIEW] - self.at[on.VENUE] > _FAR_BEHIND:
             # The same rows make the same books: what the view has seen need not happen again.
             self.venue.sizes[:] = self.view.sizes
             self.venue.meta[:, : on.TAKEN] = self.view.meta[:, : on.TAKEN]
@@ -217,8 +228,8 @@ class Reel:
             )  # fmt: skip
             if code == on.NEW_MARKET:
                 self._admit(int(self.tape.market[self.row]))
-            elif code == on.LIMIT:
-                return
+            else:
+                return int(code)
 
     def ahead(self, limit_ns: int) -> list[list[int]]:
         """Best prices after each coming moment up to a time, in order: see `kernels.run_ahead`."""
@@ -237,12 +248,12 @@ class Reel:
         self.at[on.PRINTS] = 0
         return rows
 
-    def _release(self, engaged: bool) -> None:
+    def _release(self) -> None:
         """Let a mapped tape give back the memory of rows behind every reader."""
         behind = int(self.at[on.VIEW])
         if self.scout is not None:
             behind = min(behind, self._scout_at)
-        if engaged or self.at[on.VIEW] - self.at[on.VENUE] <= _FAR_BEHIND:
+        if self.followed or self.lag <= _FAR_BEHIND:
             behind = min(behind, int(self.at[on.VENUE]))
         if behind - self._released >= _RELEASE_ROWS:
             self._released = behind

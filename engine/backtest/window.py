@@ -23,6 +23,10 @@ class Stage(Enum):
     TRADING = auto()
     STOPPING = auto()
     """`on_stop` was asked; its intents are being carried out."""
+    FAILED = auto()
+    """The strategy raised; its orders are being cancelled."""
+    GUARDING = auto()
+    """Only what guards the position is still on watch."""
     CANCELLING = auto()
     OVER = auto()
 
@@ -64,6 +68,8 @@ class TapeWindow:
         self._start = start
         self._task: asyncio.Task[Any] | None = None
         self._next: Due | None = None
+        self._condition_id = state.market.condition_id
+        self._stirred = True
         self._stopping = False
         self._asks_timer = _overrides(strategy, "on_timer")
 
@@ -71,9 +77,11 @@ class TapeWindow:
 
     def touch(self) -> None:
         self.pace.touch()
+        self._stirred = True
 
     def tell(self, hook: str, news: object) -> None:
         self.pace.tell(hook, news)
+        self._stirred = True
 
     def stop(self) -> None:
         """End at the next turn: `on_stop`, then cancel."""
@@ -92,14 +100,22 @@ class TapeWindow:
         """When to take a turn if nothing happens before."""
         if self.over or self.busy:
             return NEVER
-        if self.stage is not Stage.TRADING or self._task is not None or self._stopping:
+        if self._task is not None or self._stopping or self._next is not None:
             return 0
-        return 0 if self._next is not None else self.pace.wake_ns()
+        if self.stage not in (Stage.TRADING, Stage.GUARDING):
+            return 0
+        return 0 if self._stirred and self.watchful else self.pace.wake_ns()
+
+    @property
+    def watchful(self) -> bool:
+        """Whether conditional orders or executions look at every change."""
+        return self._desk.promised(self._condition_id)
 
     # --- taking a turn --------------------------------------------------------------------------
 
     def turn(self, now_ns: int) -> None:
         """Do all that is due and needs no waiting."""
+        self._stirred = True
         while not self.over and not self.busy:
             if self._task is not None:
                 self._finish_task()
@@ -109,21 +125,37 @@ class TapeWindow:
 
     def _advance(self, now_ns: int) -> bool:
         """Take one step; False when nothing is due."""
-        if self.stage is Stage.TRADING:
-            if self._stopping or self.pace.over(now_ns):
-                self.stage = Stage.STOPPING
-                self._call("on_stop", now_ns, closing=True)
-                return True
-            return self._work(now_ns)
+        ends = self._stopping or self.pace.over(now_ns)
+        if self.stage is Stage.TRADING and not ends:
+            return self._tended(now_ns) or self._work(now_ns)
+        if self.stage is Stage.GUARDING and not ends and self.watchful:
+            return self._tended(now_ns) or self.pace.due(now_ns) is not None
         if self.stage is Stage.WAITING:
             self.stage = Stage.TRADING
             self.pace.begin(now_ns)
             self._call("on_start", now_ns)
-        elif self.stage is Stage.STOPPING:
-            self.stage = Stage.CANCELLING
-            self._begin(self._orders.cancel_all(self.state.market.condition_id))
-        else:
+        elif self.stage is Stage.TRADING:
+            self.stage = Stage.STOPPING
+            self._call("on_stop", now_ns, closing=True)
+        elif self.stage is Stage.FAILED:
+            self.stage = Stage.GUARDING
+            self._begin(self._desk.abandon(self.view, "the strategy failed"))
+        elif self.stage is Stage.CANCELLING:
             self.stage = Stage.OVER
+        else:
+            self.stage = Stage.CANCELLING
+            self._begin(self._orders.cancel_all(self._condition_id))
+        return True
+
+    def _tended(self, now_ns: int) -> bool:
+        """Let conditional orders and executions do what they have due, once a turn."""
+        if not self._stirred:
+            return False
+        self._stirred = False
+        if not self.watchful:
+            return False
+        self.view.now_ns = now_ns
+        self._begin(self._desk.tend(self.view))
         return True
 
     def _work(self, now_ns: int) -> bool:
@@ -135,7 +167,7 @@ class TapeWindow:
             view.now_ns = now_ns
             if self.pace.pull(view.fresh, bool(view.open_orders)):
                 self._next = Due("on_timer")
-                self._begin(self._orders.cancel_all(self.state.market.condition_id))
+                self._begin(self._orders.cancel_all(self._condition_id))
                 return True
             if not self._asks_timer:
                 return True
@@ -172,8 +204,8 @@ class TapeWindow:
         self._fail(StrategyFailed(hook, error))
 
     def _fail(self, error: StrategyFailed) -> None:
-        self.failed = error
-        self.stage = Stage.STOPPING
+        self.failed = self.failed or error
+        self.stage = Stage.FAILED
 
     def _begin(self, work: Coroutine[Any, Any, Any]) -> None:
         self._task = self._start(work)
