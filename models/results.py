@@ -34,6 +34,7 @@ TABLES: Mapping[str, Mapping[str, npt.DTypeLike]] = {
         "mid_5s_e4": np.int32, "mid_30s_e4": np.int32,
     },
     # One row per agent and market window it had a fill in; winner 0 Up, 1 Down, 2 unresolved.
+    # P&L of an unresolved one counts what is held at its last value.
     "windows": {
         "agent": np.uint16, "market": np.uint16, "winner": np.uint8, "bought_e6": np.int64,
         "sold_e6": np.int64, "fees_e6": np.int64, "payout_e6": np.int64, "pnl_e6": np.int64,

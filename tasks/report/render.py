@@ -104,8 +104,8 @@ def cautions(result: RunResult, summary: Summary) -> list[str]:
         said.append("Figures of a year extrapolate a run of less than a week.")
     if total.windows.unresolved:
         said.append(
-            f"{total.windows.unresolved} windows never resolved; what is held in them counts at "
-            f"its last value ({usd(total.money.unsettled_pnl_e6, sign=True)} USD of the P&L)."
+            f"Windows that never resolved: {total.windows.unresolved}. What is held in them counts "
+            f"at its last value ({usd(total.money.unsettled_pnl_e6, sign=True)} USD of the P&L)."
         )
     if result.spec.get("fill_model") == "front":
         said.append("The fill model is the optimistic one: real fills will be fewer and worse.")

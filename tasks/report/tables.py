@@ -26,6 +26,9 @@ FIRST = 200
 LONGEST = 400
 """Characters of a reason or note that are shown."""
 
+FORECASTS = "Probabilities"
+"""The group that is left out where nobody stated any."""
+
 Row = tuple[str, Callable[[AgentSummary], Child]]
 
 
@@ -100,7 +103,7 @@ GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
         ("Fill ratio", lambda a: percent(a.orders.fill_ratio, places=1)),
         ("Maker share", lambda a: percent(a.orders.maker_share, places=1)),
     )),
-    ("Probabilities", (
+    (FORECASTS, (
         ("Forecasts judged", lambda a: f"{a.calibration.forecasts:,} on "
                                        f"{a.calibration.markets:,} markets"
                                        if a.calibration else NONE),
@@ -148,6 +151,7 @@ def figures(summary: Summary) -> Markup:
             ],
         )
         for name, rows in GROUPS
+        if name != FORECASTS or summary.total.calibration
     ]  # fmt: skip
     return el(
         "div", el("table", el("thead", head), el("tbody", body)), class_="scroll", tabindex="0"
@@ -195,7 +199,7 @@ def windows(result: RunResult) -> Markup:
             f"{rows['fills'][at]:,}", usd(int(rows["bought_e6"][at])),
             usd(int(rows["sold_e6"][at])), usd(int(rows["payout_e6"][at])),
             usd(int(rows["fees_e6"][at])),
-            "open" if rows["winner"][at] == UNRESOLVED else gain(int(rows["pnl_e6"][at])),
+            _window_pnl(int(rows["pnl_e6"][at]), int(rows["winner"][at])),
         ]
         for at in order
     ]  # fmt: skip
@@ -204,6 +208,11 @@ def windows(result: RunResult) -> Markup:
     head = ("window", "agent", "first fill, UTC", "winner", "fills", "bought", "sold", "payout",
             "fees", "P&L, USD")  # fmt: skip
     return join([_note("windows", total), table(head, body, numeric=range(4, 10), tall=True)])
+
+
+def _window_pnl(pnl_e6: int, winner: int) -> Child:
+    """Write a window's P&L; an open one's is what it would be at the last value."""
+    return f"{usd(pnl_e6, sign=True)} open" if winner == UNRESOLVED else gain(pnl_e6)
 
 
 def _cut(value: str) -> str:
