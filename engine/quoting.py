@@ -141,8 +141,9 @@ class _Half:
         for order in self._orders:
             if order.request.side is Side.SELL:
                 self.free_e6 -= order.open_e6
-            if parent_of(order.request.intent_id):
-                # A slice of an execution or a guard's sale: not the quote's to count or cancel.
+            if order.request.tif.immediate or parent_of(order.request.intent_id):
+                # On its way to be filled, a slice of an execution, a guard's sale: none of them
+                # is the quote's to count or cancel.
                 continue
             fits = (
                 self.price_e4 is not None
