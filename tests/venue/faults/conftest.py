@@ -165,7 +165,7 @@ class Desk:
             waited += 2.0
         await self.orders.reconcile()
         truth = await self.truth()
-        self._orders_agree({row["order_id"]: row for row in truth["orders"]}, truth["trades"])
+        self.orders_agree(truth)
         assert self.portfolio.cash_e6 == truth["cash_e6"]
         for token in (self.market.up_token, self.market.down_token):
             assert self.portfolio.shares_e6(token) == truth["shares_e6"].get(token, 0)
@@ -176,9 +176,11 @@ class Desk:
         doubtful = (OrderState.UNKNOWN, OrderState.SENT, OrderState.SIGNED, OrderState.PARTIAL)
         return [order for order in self.orders.open_orders() if order.state in doubtful]
 
-    def _orders_agree(self, venues: dict[str, Any], trades: list[dict[str, Any]]) -> None:
+    def orders_agree(self, truth: dict[str, Any]) -> None:
+        """Orders, their fills and the journal's rows; of markets that are not settled here yet."""
+        venues = {row["order_id"]: row for row in truth["orders"]}
         matched: dict[str, int] = {}
-        for trade in trades:
+        for trade in truth["trades"]:
             for leg in (trade["taker"], *trade["makers"]):
                 if trade["status"] != "FAILED":
                     matched[leg["order_id"]] = matched.get(leg["order_id"], 0) + leg["size_e6"]

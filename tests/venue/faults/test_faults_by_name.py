@@ -413,10 +413,11 @@ async def test_a_window_is_settled_although_its_end_is_late_or_untold(
     assert desk.now(resting).state.terminal
     if fault == "absent-resolution":
         assert desk.of(MarketResolved) == []
+    truth = await desk.truth()
+    desk.orders_agree(truth)
     won = desk.market.outcome(winner)
     result = desk.portfolio.window_result(desk.market, won, desk.stage.clock.now_ns())
     desk.portfolio.settle(result)
-    truth = await desk.truth()
     assert truth["shares_e6"] == {}
     assert desk.portfolio.cash_e6 == truth["cash_e6"]
 
