@@ -128,6 +128,13 @@ class Stage:
     def up(self) -> str:
         return self.window.market.up_token
 
+    def empty_book(self) -> Window:
+        """Take everybody else's depth out of the running window, until time moves."""
+        window, world = self.window, self.sim.world
+        world.withdrawn(window, world.now())
+        world._trading.add(window.condition_id)
+        return window
+
     async def trader(self, number: int = 1) -> Trader:
         return await Trader.log_in(self.sim.url, self.http, number)
 

@@ -81,15 +81,14 @@ async def test_the_messages_of_a_key_keep_their_order():
 async def test_an_order_meets_the_market_as_it_is_when_it_arrives(make_stage, wait_for):
     stage = await make_stage(order_latency=SLOW)
     trader = await stage.trader()
-    world, window = stage.sim.world, stage.window
+    world = stage.sim.world
     (ask, _) = (await stage.book())[1][0]
     price = ask // 100
     posting = asyncio.create_task(trader.post(stage.up, price, 10, "BUY", "FAK"))
     await wait_for("hold", lambda: world.schedule.next_ns() == world.now() + 200 * MS)
     assert (await trader.ledger())["orders"] == []
     await stage.advance(0.1)
-    world.withdrawn(window, world.now())
-    world._trading.add(window.condition_id)
+    stage.empty_book()
     assert not posting.done()
     await stage.advance(0.1)
     status, answer = await posting
