@@ -122,8 +122,12 @@ def fill(
     n = 0
     markets = books.shape[0]
     spot_step = _VOLATILITY * np.sqrt(gap_ns * 1e-9 * markets / _SPOT_SHARE)
+    waited = False
     while n < most:
-        at_ns += 1 + int(-gap_ns * np.log(1.0 - _uniform(random)))
+        # A draw that changes nothing is made again at the same time: the rate stays true.
+        if not waited:
+            at_ns += 1 + int(-gap_ns * np.log(1.0 - _uniform(random)))
+            waited = True
         if at_ns >= end_ns:
             at_ns = end_ns
             break
@@ -136,6 +140,7 @@ def fill(
             ts[n], kind[n], side[n], market[n], price[n] = at_ns, _SPOT, 0, m, 0
             size[n] = int(spot[m] * 1e8 + 0.5)
             n += 1
+            waited = False
             continue
         fair = _fair(spot[m], strikes[m], (end_ns - at_ns) * 1e-9)
         if draw < _SPOT_SHARE + _TRADE_SHARE:
@@ -159,6 +164,7 @@ def fill(
         ts[n], kind[n], side[n], market[n] = at_ns, _LEVEL, s, first + m
         price[n], size[n] = p * 100, left
         n += 1
+        waited = False
     return n, at_ns
 
 
