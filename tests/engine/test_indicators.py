@@ -1,7 +1,6 @@
 """How declared indicators are fed: sampling periods, silence, gaps, restarts."""
 
 import json
-from math import isnan
 
 import pytest
 from hypothesis import given
@@ -281,6 +280,7 @@ class Declaring(Scripted):
     def indicators(self):
         return {
             "spot": Feature(Sma(3)),
+            "prices": Feature(History(100)),
             "mids": Feature(History(100), Source.MID),
             "volume": Feature(VolumeSpike(1), Source.VOLUME, every_s=0),
         }
@@ -344,16 +344,23 @@ async def test_lost_feeds_are_gaps():
     await world.open()
     await world.run(4)
     view = world.trader._data.states["0xm0"].view
-    held = len(view.window("mids", 60)[0])
+    lost_ns = world.clock.now_ns()
     for channel in (Channel.MARKET, Channel.SPOT):
         world.venue.status(channel, FeedState.DOWN)
     await world.run(10, spot=None)
+    back_ns = world.clock.now_ns()
     for channel in (Channel.MARKET, Channel.SPOT):
         world.venue.status(channel, FeedState.UP)
     world.venue.snapshot(world.market)
     await world.run(1)
     world.quote(4800, 5000)
     await world.run(1)
-    assert len(view.window("mids", 60)[0]) <= held + 2, "nothing was made up for the dark"
-    assert not isnan(view.indicator("spot"))
+    world.quote(4900, 5000)
+    await world.run(2)
+    for name in ("mids", "prices"):
+        times, _ = view.window(name, 60)
+        assert times[0] <= lost_ns
+        assert times[-1] > back_ns
+        dark = (times > lost_ns) & (times < back_ns)
+        assert not dark.any(), "nothing was made up for the dark"
     await world.close()
