@@ -44,6 +44,8 @@ def _head(status: FloorStatus) -> Text:
     text.append(f"Prefect UI  {status.prefect_ui}\n")
     if status.mode != "live":
         text.append(f"liquidity   {liquidity(status)}\n")
+    if results := fill_results(status):
+        text.append(f"fills       {results}\n")
     if status.halt:
         text.append(f"HALTED      {status.halt}\n", style="bold red")
     return text
@@ -57,6 +59,16 @@ def liquidity(status: FloorStatus) -> str:
     words = f"{answer.get('liquidity', 'unknown')}: {answer.get('description', '')}"
     seconds = answer.get("window_seconds")
     return f"{words} (windows of {seconds} s)" if seconds else words
+
+
+def fill_results(status: FloorStatus) -> str:
+    """Say what simulated orders made: really, and under each assumption about queues."""
+    answer = status.liquidity or {}
+    pnl = answer.get("pnl")
+    if not isinstance(pnl, dict) or not pnl:
+        return ""
+    made = ", ".join(f"{name} {cash}" for name, cash in pnl.items())
+    return f"P&L in $ under FILL_MODEL={answer.get('fill_model', 'unknown')}: {made}"
 
 
 def _programs(status: FloorStatus) -> Table:
@@ -181,6 +193,8 @@ def plain_lines(status: FloorStatus) -> list[str]:
     ]
     off = [row for row in status.programs if row.state not in ("running", "done")]
     lines += [f"{row.about}: {row.state}" for row in off]
+    if results := fill_results(status):
+        lines.append(f"fills: {results}")
     if status.halt:
         lines.append(f"halted: {status.halt}")
     return lines
