@@ -146,6 +146,21 @@ def test_a_delayed_order_comes_back_uncancellable_with_its_money_set_aside() -> 
     assert exchange.balance("ann").reserved_e6 == 0
 
 
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_a_delayed_sale_comes_back_with_its_shares_set_aside(outcome: Outcome) -> None:
+    exchange = make_exchange(MARKET, shares=10 * SHARE, delay_ms=150)
+    token = MARKET.token(outcome)
+    order = make_order("s", "ann", outcome, SELL, 4_000, 10, FAK)
+    exchange.restore_order(order, 0, 0, NOW, due_ns=NOW + DELAY_NS)
+    assert exchange.shares("ann", token) == (10 * SHARE, 10 * SHARE)
+    assert exchange.balance("ann").reserved_e6 == 0
+    exchange.submit(make_order("m", "bob", outcome, BUY, 5_000, 10), NOW + 1)
+    (trade,) = trades(exchange.advance(NOW + DELAY_NS))
+    assert (trade.taker.order_id, trade.taker.cash_e6) == ("s", 5 * USD)
+    assert exchange.shares("ann", token) == (0, 0)
+    assert imbalances(exchange) == []
+
+
 def test_a_delayed_order_that_finds_nothing_in_its_second_life_ends_with_its_reason() -> None:
     exchange = make_exchange(delay_ms=150)
     exchange.restore_order(waiting_order(FOK), 0, 0, NOW, due_ns=NOW + 1)
