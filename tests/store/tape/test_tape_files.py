@@ -177,3 +177,26 @@ def test_opening_ten_million_rows_reads_none_and_a_pass_stays_flat(tmp_path: Pat
     assert count == rows
     assert opened < 4_000_000
     assert passed < 12_000_000
+
+
+_MAKE = """
+import resource, sys
+from pathlib import Path
+from store.tape import synthetic
+unit = 1 if sys.platform == "darwin" else 1024
+for rows in (1_000_000, 5_000_000):
+    synthetic(Path(sys.argv[1]), rows, markets=2)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+"""
+
+
+def test_writing_takes_no_more_memory_for_more_rows(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", _MAKE, str(tmp_path / "t")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    before, after = map(int, run.stdout.split())
+    assert (tmp_path / "t").stat().st_size > 5_000_000 * 32
+    assert after - before < 20_000_000
