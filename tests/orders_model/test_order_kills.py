@@ -12,7 +12,7 @@ import pytest
 from tests.orders_model.mayhem import Mayhem
 
 EXPLORE = os.environ.get("HYPOTHESIS_PROFILE") == "explore"
-KILLS = int(os.environ.get("ORDER_KILLS", "1000" if EXPLORE else "24"))
+KILLS = int(os.environ.get("ORDER_KILLS", "1000" if EXPLORE else "12"))
 SEED = int(os.environ.get("ORDER_SEED", "1"))
 
 

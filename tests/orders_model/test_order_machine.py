@@ -26,7 +26,7 @@ from tests.orders_model.mayhem import FAULTS
 from tests.orders_model.rig import Stage
 
 EXPLORE = os.environ.get("HYPOTHESIS_PROFILE") == "explore"
-EXAMPLES, STEPS = (60, 40) if EXPLORE else (5, 20)
+EXAMPLES, STEPS = (60, 40) if EXPLORE else (4, 16)
 
 PRICES = st.sampled_from([100, 200, 9_900, *range(1_000, 9_001, 500), *range(4_500, 5_501, 10)])
 SHARES = st.integers(5, 30)
