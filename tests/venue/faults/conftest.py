@@ -47,6 +47,8 @@ class Desk:
     wishes: int = 0
     feed: Any = None
     reconnected: bool = False
+    withheld: list[OrderUpdate | TradeUpdate] | None = None
+    """News not passed on yet, while a test wants to choose their order."""
 
     def __post_init__(self) -> None:
         self.boot()
@@ -76,7 +78,10 @@ class Desk:
     def _hear(self, event: FeedEvent) -> None:
         self.events.append(event)
         if isinstance(event, OrderUpdate | TradeUpdate):
-            self.orders.on_event(event)
+            if self.withheld is None:
+                self.orders.on_event(event)
+            else:
+                self.withheld.append(event)
         elif isinstance(event, FeedStatus) and event.channel is Channel.USER:
             self.reconnected |= event.state is FeedState.UP
 

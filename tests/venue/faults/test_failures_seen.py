@@ -149,6 +149,37 @@ async def test_one_trade_with_two_orders_of_ours_fills_both(
         await desk.truth())["trades"]})  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "rank",
+    [
+        lambda at, news: isinstance(news, TradeUpdate),
+        lambda at, news: isinstance(news, OrderUpdate),
+        lambda at, news: -at,
+    ],
+    ids=["updates first", "trades first", "newest first"],
+)
+async def test_a_trade_may_come_before_or_after_its_orders_update(
+    desk: Any, tmp_path: Path, rank: Callable[[int, Any], Any]
+) -> None:
+    await empty_market(desk)
+    mine = await desk.place(desk.wish(price_e4=4000))
+    other = await stranger(desk, tmp_path)
+    desk.withheld = []
+    for size_e6 in (6_000_000, 5_000_000):
+        theirs = desk.stage.order(desk.market, outcome=Outcome.DOWN, price_e4=6000, size_e6=size_e6)
+        await desk.stage.send(other, theirs, desk.market)
+    await desk.stage.advance(6)
+    # Two trades, each MATCHED, MINED and CONFIRMED, and an UPDATE of the order with each.
+    await desk.until(lambda: len(desk.withheld) >= 8)
+    for _, news in sorted(enumerate(desk.withheld), key=lambda pair: rank(*pair)):
+        desk.orders.on_event(news)
+    desk.withheld = None
+    await desk.work()
+    assert desk.portfolio.shares_e6(desk.market.up_token) == 10_000_000
+    assert desk.now(mine).state is OrderState.FILLED
+    await desk.agree()
+
+
 async def test_several_trades_in_one_transaction_are_all_counted(desk: Any, tmp_path: Path) -> None:
     """A sweep over two prices: two trades, two ids, one hash."""
     await empty_market(desk)
