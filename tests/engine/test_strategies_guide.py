@@ -53,7 +53,7 @@ async def test_the_pages_strategies_run_and_trade(name):
     kind = STRATEGIES[name]
     world = await played(kind(kind.Params()))
     assert world.trader.failures == {}
-    assert world.signals("refused") == []
+    assert set(world.refusals()) <= {"quote"}, "a quote may come up against the agent's limits"
     assert world.venue.submitted, "it does something"
     assert world.resting() == []
     assert world.trader.portfolio.cash_e6 == world.venue.exchange.balance("ours").cash_e6
