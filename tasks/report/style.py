@@ -83,5 +83,6 @@ details {{ margin: 12px 0; }} summary {{ cursor: pointer; color: var(--muted); }
 pre {{ background: var(--panel); border: 1px solid var(--line); border-radius: 10px; padding: 12px;
   overflow: auto; max-height: 420px; font-size: 12.5px; }}
 @media (max-width: 760px) {{ .charts {{ grid-template-columns: 1fr; }}
+  figure.wide {{ overflow-x: auto; }} figure.wide svg {{ min-width: 640px; }}
   dl {{ grid-template-columns: 1fr; gap: 0; }} dd {{ margin-bottom: 8px; }} }}
 """
