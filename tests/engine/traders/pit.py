@@ -161,6 +161,7 @@ class Pit:
             self.wire.deliver_late()
         else:
             self.wire.lose_in_flight()
+        await self.clock.advance(0.001)
         self.boot()
         await self.recover()
 
