@@ -1,5 +1,6 @@
 """Cutting, merging, checking and mending tapes, against slow books kept row by row."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,7 +102,9 @@ def test_merging_what_was_taken_apart_gives_it_back(
         # One source tells the ticks: what repeats the tick it knows of is no news to a source.
         parts[0 if isinstance(event, TickSizeChange) else choice].append(event)
     tapes = [replace(tape_from_events(part, MARKETS), reports=()) for part in parts]
-    merged = merge(tapes, tmp_path / "m")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["store.tape.merge"], "_BLOCK", 3)
+        merged = merge(tapes, tmp_path / "m")
     whole = tape_from_events(events, MARKETS)
     for name in ("recv_ns", "kind", "side", "price", "size"):
         np.testing.assert_array_equal(getattr(merged, name), getattr(whole, name))
