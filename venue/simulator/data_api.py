@@ -13,6 +13,11 @@ from venue.simulator.records import Rebate
 from venue.simulator.windows import Window
 from venue.simulator.world import World
 
+INTERVALS = {"1h": 3600, "6h": 21_600, "1d": 86_400, "1w": 604_800, "1m": 2_592_000}
+LONGEST_S = 15 * 86_400
+MOST_POINTS = 10_000
+FAR_S = 10**11
+
 
 class DataApi:
     """Read-only views of what the desk and the bank know."""
@@ -31,6 +36,7 @@ class DataApi:
             web.get(f"{prefix}/v2/activity", self.activity_v2),
             web.get(f"{prefix}/v2/positions", self.positions_v2),
             web.get(f"{prefix}/v2/resolutions", self.resolutions_v2),
+            web.get(f"{prefix}/v2/prices-history", self.history_v2),
         ]
 
     async def ok(self, _: web.Request) -> web.Response:
@@ -196,6 +202,44 @@ class DataApi:
         ]
         return reply(_page(rows, request))
 
+    # --- prices -------------------------------------------------------------------------------
+
+    async def history_v2(self, request: web.Request) -> web.Response:
+        """Mid prices of a token, one for each bucket of time; of `as_of` the last one before."""
+        self._world.advance()
+        window = self._world.registry.by_token.get(request.query.get("token_id", ""))
+        if window is None:
+            raise bad("required query param 'token_id' not provided or invalid")
+        up = request.query["token_id"] == window.market.up_token
+        points = [(at_s, mid if up else PRICE_ONE - mid) for at_s, mid in window.history]
+        as_of = integer(request, "as_of", 0, 0, FAR_S)
+        if as_of:
+            rows = [_point(at_s, mid, 0) for at_s, mid in points if at_s <= as_of][-1:]
+            return reply(_page(rows, request, MOST_POINTS))
+        start, end = self._span(request)
+        every = integer(request, "bucket_seconds", 60, 60, 86_400)
+        last = {at_s - at_s % every: mid for at_s, mid in points if start <= at_s <= end}
+        rows = [_point(at_s, mid, every) for at_s, mid in last.items()]
+        return reply(_page(rows, request, MOST_POINTS))
+
+    def _span(self, request: web.Request) -> tuple[int, int]:
+        """First and last second that are asked for."""
+        now_s = self._world.now() // SECOND_NS
+        interval = request.query.get("interval")
+        if interval:
+            if interval not in (*INTERVALS, "max", "all"):
+                raise bad("invalid interval")
+            return now_s - INTERVALS.get(interval, now_s), now_s
+        start = integer(request, "start", now_s - LONGEST_S, 0, FAR_S)
+        end = integer(request, "end", now_s, 0, FAR_S)
+        if not 0 <= end - start <= LONGEST_S:
+            raise bad("start and end must not lie more than 15 days apart")
+        return start, end
+
+
+def _point(at_s: int, mid_e4: int, every_s: int) -> dict[str, Any]:
+    return {"timestamp": at_s, "price": mid_e4 / PRICE_ONE, "resolution_seconds": every_s}
+
 
 def _rebate_row(rebate: Rebate) -> dict[str, Any]:
     """A credit to the account as a whole: of which market it came only the CLOB tells."""
@@ -230,9 +274,9 @@ def _resolution(window: Window) -> dict[str, Any]:
     }
 
 
-def _page(rows: list[dict[str, Any]], request: web.Request) -> dict[str, Any]:
+def _page(rows: list[dict[str, Any]], request: web.Request, most: int = 1000) -> dict[str, Any]:
     """A `/v2` page; the cursor is the offset of the next row."""
-    limit = integer(request, "limit", 100, 1, 1000)
+    limit = integer(request, "limit", 100, 1, most)
     offset = integer(request, "cursor", 0, 0, 10**9)
     more = offset + limit < len(rows)
     return {

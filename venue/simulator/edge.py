@@ -2,7 +2,8 @@
 
 As in front of the real venue a request over its limit waits. Only one that would have to wait
 longer than `PATIENCE_S` is refused, with 429 and ``Retry-After``. Figures: the venue's page on
-rate limits, per 10 seconds. Time is real here: the edge knows nothing of the venue's clock.
+rate limits, per 10 seconds and, for trading, per 10 minutes too. Time is real here: the edge knows
+nothing of the venue's clock.
 """
 
 import asyncio
@@ -15,10 +16,15 @@ from aiohttp.typedefs import Handler
 from venue.simulator.errors import Refusal
 
 PATIENCE_S = 5.0
-SPAN_S = 10.0
+SPAN_S, LONG_SPAN_S = 10.0, 600.0
 MOST_ADDRESSES = 10_000
 
-LIMITS: dict[tuple[str, str], int] = {
+Name = tuple[str, str]
+Rule = tuple[Name, int, float]
+"""What is limited, how many requests, in how many seconds."""
+
+LIMITS: dict[Name, int] = {
+    ("*", ""): 15_000,
     ("*", "/clob"): 9_000,
     ("*", "/gamma"): 4_000,
     ("*", "/data"): 1_000,
@@ -43,12 +49,23 @@ LIMITS: dict[tuple[str, str], int] = {
     ("GET", "/clob/data/trades"): 500,
     ("GET", "/clob/notifications"): 125,
     ("*", "/clob/auth"): 100,
+    ("*", "/clob/data"): 900,
     ("GET", "/gamma/events"): 500,
     ("GET", "/gamma/markets"): 300,
     ("GET", "/data/trades"): 200,
     ("GET", "/data/positions"): 150,
 }
 """Requests per 10 seconds by method and path; a whole service or group stands under ``*``."""
+
+LONG_LIMITS: dict[Name, int] = {
+    ("POST", "/clob/order"): 120_000,
+    ("DELETE", "/clob/order"): 120_000,
+    ("POST", "/clob/orders"): 21_000,
+    ("DELETE", "/clob/orders"): 15_000,
+    ("DELETE", "/clob/cancel-all"): 6_000,
+    ("DELETE", "/clob/cancel-market-orders"): 21_000,
+}
+"""Requests per 10 minutes, beside those per 10 seconds."""
 
 FREE = ("/admin", "/ws")
 """The simulator's own doors, and sockets once they are open, are not limited."""
@@ -70,8 +87,8 @@ class Edge:
     ) -> None:
         self._scale = scale
         self._clock = clock
-        self._free_at: dict[tuple[str, tuple[str, str]], float] = {}
-        self._rules: dict[tuple[str, str], list[tuple[tuple[str, str], int]]] = {}
+        self._free_at: dict[tuple[str, Name, float], float] = {}
+        self._rules: dict[Name, list[Rule]] = {}
 
     def wait_s(self, address: str, method: str, path: str) -> float:
         """Count a request and return how long it has to wait.
@@ -84,12 +101,12 @@ class Edge:
         now, scale = self._clock(), self._scale()
         booked = []
         wait = 0.0
-        for rule, limit in self._rules_of(method, path):
+        for name, limit, span in self._rules_of(method, path):
             # A bucket as the moment at which it would be full again.
-            each = SPAN_S / (limit * scale)
-            full_at = max(self._free_at.get((address, rule), now), now) + each
-            wait = max(wait, full_at - now - SPAN_S)
-            booked.append(((address, rule), full_at))
+            key = (address, name, span)
+            full_at = max(self._free_at.get(key, now), now) + span / (limit * scale)
+            wait = max(wait, full_at - now - span)
+            booked.append((key, full_at))
         if wait > PATIENCE_S:
             retry = str(max(1, round(wait - PATIENCE_S + 0.5)))
             raise Refusal(429, "Too Many Requests", headers={"Retry-After": retry})
@@ -98,15 +115,20 @@ class Edge:
             self._free_at = {key: at for key, at in self._free_at.items() if at > now}
         return wait
 
-    def _rules_of(self, method: str, path: str) -> list[tuple[tuple[str, str], int]]:
+    def _rules_of(self, method: str, path: str) -> list[Rule]:
         """The rules of an endpoint; only those of fixed paths are remembered."""
         known = self._rules.get((method, path))
         if known is not None:
             return known
         parts = path.split("/")
-        groups = [("*", "/".join(parts[:2])), ("*", "/".join(parts[:3]))]
+        groups = [("*", "/".join(parts[:count])) for count in (1, 2, 3)]
         names = dict.fromkeys([*groups, (method, path)])
-        found = [(name, LIMITS[name]) for name in names if name in LIMITS]
+        found = [
+            (name, table[name], span)
+            for table, span in ((LIMITS, SPAN_S), (LONG_LIMITS, LONG_SPAN_S))
+            for name in names
+            if name in table
+        ]
         if (method, path) in LIMITS:
             self._rules[method, path] = found
         return found

@@ -36,6 +36,12 @@ async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse
         return reply(refusal.body, refusal.headers, refusal.status)
     except web.HTTPRequestEntityTooLarge:
         return reply({"error": "Invalid payload"}, status=400)
+    except web.RequestPayloadError:
+        # A body that can't be decoded: nobody shall try to read the rest of it, or after it.
+        request.content.feed_eof()
+        answer = reply({"error": "Invalid payload"}, status=400)
+        answer.force_close()
+        return answer
     except web.HTTPException as error:
         if error.status >= 400:
             return reply({"error": error.reason.lower()}, status=error.status)

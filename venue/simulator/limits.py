@@ -6,6 +6,8 @@ from models.units import SECOND_NS
 from venue.simulator.errors import Refusal
 
 TIER = "standard"
+LOW = 0.1
+"""Part of the burst below which answers carry a warning; when the venue warns it does not say."""
 RATES = {"order": (40.0, 60.0), "cancel": (80.0, 120.0)}
 """Tokens a second and burst, by kind of request."""
 
@@ -63,6 +65,8 @@ class Limits:
             "Poly-RateLimit-Reset": f"{(burst - bucket.tokens) / rate:.3f}",
             "Poly-RateLimit-Tier": TIER,
         }
+        if bucket.tokens < LOW * burst:
+            headers["Poly-RateLimit-Warning"] = f"{kind} limit of {rate:.0f}/s is nearly used up"
         if not granted:
             retry = {"Retry-After": str(max(1, int(wait + 0.999)))}
             raise Refusal(429, "Too Many Requests", headers=headers | retry)

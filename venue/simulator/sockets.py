@@ -59,6 +59,8 @@ class Subscriber:
         self._wake = asyncio.Event()
         self._dead = False
         self.overflowed = False
+        self.close_code: int | None = None
+        """With what the connection ends once `on_frame` has said so."""
 
     def push(self, frame: bytes) -> None:
         """Queue data; drops the connection when the client lags too far behind."""
@@ -111,6 +113,8 @@ class Hub:
 
     def __init__(self) -> None:
         self.faults = Faults()
+        self.going_away: int = WSCloseCode.GOING_AWAY
+        """What clients are told when the venue shuts down."""
         self.clients: set[Subscriber] = set()
         self.later: Callable[[Callable[[], None]], None] | None = None
         """Delivers what was published now when it arrives; None delivers at once."""
@@ -132,7 +136,7 @@ class Hub:
 
     async def close(self) -> None:
         for client in list(self.clients):
-            await client.socket.close(code=WSCloseCode.GOING_AWAY)
+            await client.socket.close(code=self.going_away)
 
 
 def _deliver(targets: Iterable[Subscriber], frame: bytes) -> None:
@@ -148,6 +152,8 @@ async def serve(hub: Hub, subscriber: Subscriber, on_frame: Callable[[str], bool
     try:
         async for frame in socket:
             if frame.type is web.WSMsgType.TEXT and not on_frame(frame.data):
+                if subscriber.close_code is not None:
+                    await socket.close(code=subscriber.close_code)
                 break
     finally:
         hub.clients.discard(subscriber)

@@ -1,5 +1,12 @@
-"""PolyBolt, the successor of the price stream: authenticated, sequenced, strict."""
+"""PolyBolt, the successor of the price stream: authenticated, sequenced, strict.
 
+Close codes: 4008 for who sends too many frames, after which the official client gives up, and 4003
+when the venue goes away, after which it comes back soon. What exactly the venue means by its codes
+is not documented; this is how its client takes them.
+"""
+
+import asyncio
+from collections import deque
 from typing import Any
 
 from aiohttp import web
@@ -12,6 +19,9 @@ from venue.simulator.ws_prices import Price, PriceChannel
 CHANNELS = {"price.crypto": "chainlink", "price.crypto.twap": "twap60"}
 PROVIDERS = ("chainlink", "pyth")
 MAX_SUBSCRIPTIONS = 64
+MAX_FRAMES = 20
+"""Frames a client may send within a second."""
+TOO_MANY_FRAMES, RESTARTING = 4008, 4003
 
 
 class LiveSubscriber(Subscriber):
@@ -22,6 +32,14 @@ class LiveSubscriber(Subscriber):
         self.wants: dict[tuple[str, str], str] = {}
         """Provider by (channel, symbol)."""
         self.seq: dict[str, int] = {}
+        self._sent: deque[float] = deque(maxlen=MAX_FRAMES)
+
+    def too_fast(self) -> bool:
+        """Count a frame of the client's; True when there were too many within a second."""
+        now = asyncio.get_running_loop().time()
+        full = len(self._sent) == MAX_FRAMES and now - self._sent[0] < 1.0
+        self._sent.append(now)
+        return full
 
     def next_seq(self, channel: str) -> int:
         self.seq[channel] = self.seq.get(channel, 0) + 1
@@ -33,6 +51,7 @@ class LiveChannel:
 
     def __init__(self, keyring: Keyring, prices: PriceChannel) -> None:
         self.hub = Hub()
+        self.hub.going_away = RESTARTING
         self._keyring = keyring
         self._prices = prices
 
@@ -51,6 +70,9 @@ class LiveChannel:
         return client.socket
 
     def _frame(self, client: LiveSubscriber, data: str) -> bool:
+        if client.too_fast():
+            client.close_code = TOO_MANY_FRAMES
+            return False
         if data == "PING":
             client.reply("PONG")
             return True

@@ -87,16 +87,19 @@ class Trader:
         body = {"order": order, "owner": self.api["apiKey"], "orderType": kind, "deferExec": False}
         return body | changes
 
+    def headers(self, method: str, path: str, body: bytes) -> dict[str, str]:
+        return {
+            "POLY_ADDRESS": self.address, "POLY_API_KEY": self.api["apiKey"],
+            "POLY_PASSPHRASE": self.api["passphrase"], "POLY_TIMESTAMP": "1800000000",
+            "POLY_SIGNATURE": sign_l2(self.api["secret"], "1800000000", method, path, body),
+        }  # fmt: skip
+
     async def send(self, method: str, path: str, body: object = None, query: str = "") -> Any:
         """A level-2 request; `body` is JSON unless it is bytes already."""
         raw = (
             body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         )
-        headers = {
-            "POLY_ADDRESS": self.address, "POLY_API_KEY": self.api["apiKey"],
-            "POLY_PASSPHRASE": self.api["passphrase"], "POLY_TIMESTAMP": "1800000000",
-            "POLY_SIGNATURE": sign_l2(self.api["secret"], "1800000000", method, path, raw),
-        }  # fmt: skip
+        headers = self.headers(method, path, raw)
         url = f"{self.url}/clob{path}{query}"
         async with self.http.request(method, url, data=raw, headers=headers) as answer:
             return answer.status, await answer.json()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from venue.simulator.edge import LIMITS, PATIENCE_S, SPAN_S, Edge
+from venue.simulator.edge import LIMITS, LONG_LIMITS, LONG_SPAN_S, PATIENCE_S, SPAN_S, Edge
 from venue.simulator.errors import Refusal
 
 
@@ -56,16 +56,34 @@ def test_no_span_of_time_sees_more_than_the_burst_and_the_rate(pauses: list[floa
 @pytest.mark.parametrize(
     ("path", "rules"),
     [
-        ("/clob/order", [9_000, 5_000]),
-        ("/clob/auth/derive-api-key", [9_000, 100]),
-        ("/gamma/markets/slug/btc", [4_000]),
-        ("/data/trades", [1_000]),
-        ("/nowhere", []),
+        ("/clob/order", [15_000, 9_000, 5_000, 120_000]),
+        ("/clob/auth/derive-api-key", [15_000, 9_000, 100]),
+        ("/clob/data/order/0x12", [15_000, 9_000, 900]),
+        ("/gamma/markets/slug/btc", [15_000, 4_000]),
+        ("/data/trades", [15_000, 1_000]),
+        ("/nowhere", [15_000]),
     ],
 )
 def test_every_rule_of_a_path_counts(path: str, rules: list[int]) -> None:
     found = Edge()._rules_of("POST", path)
-    assert [limit for _, limit in found] == rules
+    assert [limit for _, limit, _ in found] == rules
+
+
+def test_ten_minutes_have_a_limit_of_their_own() -> None:
+    clock = Clock()
+    edge = Edge(clock=clock)
+    path, limit = "/clob/cancel-all", LONG_LIMITS["DELETE", "/clob/cancel-all"]
+    waits = []
+    for _ in range(limit + 10):
+        waits.append(edge.wait_s("a", "DELETE", path))
+        clock.now += SPAN_S / LIMITS["DELETE", path]
+    assert max(waits[: limit // 2]) == 0
+    with pytest.raises(Refusal):
+        for _ in range(limit):
+            edge.wait_s("a", "DELETE", path)
+            clock.now += SPAN_S / LIMITS["DELETE", path]
+    clock.now += LONG_SPAN_S
+    assert edge.wait_s("a", "DELETE", path) == 0
 
 
 def test_a_refused_request_is_not_counted() -> None:
