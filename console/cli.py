@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from console import floor, foreground, logs, view
+from console.backtest import backtest
 from console.data import data_app
 from console.drain import halt
 from console.sim import sim_app
@@ -41,6 +42,7 @@ app.add_typer(db_app, name="db", no_args_is_help=True)
 app.add_typer(agents_app, name="agents", no_args_is_help=True)
 app.add_typer(sim_app, name="sim", no_args_is_help=True)
 app.add_typer(data_app, name="data", no_args_is_help=True)
+app.command()(backtest)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Only = Annotated[

@@ -57,6 +57,15 @@ class RunSpec(BaseModel):
         default=False, description="Whether all agents draw on one purse, the sum of their capital."
     )
     seed: int = Field(default=7, ge=0)
+    max_book_age_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Books older than this are not traded on, seconds; default as live, or twice "
+        "the recording's usual silence where that is longer.",
+    )
+    max_spot_age_s: float | None = Field(
+        default=None, gt=0, description="The same for spot prices, seconds."
+    )
     sample_s: float = Field(
         default=10.0, gt=0, le=86_400, description="Seconds between samples of equity."
     )
@@ -175,6 +184,13 @@ class SweepSpec(BaseModel):
         pattern=r"^(tcp|tls|ws|wss|ucx)://\S+$",
         description="Address of a Dask scheduler; the trials then run there.",
     )
+    screen: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000_000,
+        description="Look at so many parameter sets over bars first; the best `trials` of them "
+        "are backtested. For strategies that have a screen: momentum.",
+    )
     max_loss_usd: Decimal | None = Field(
         default=None, gt=0, description="Parameter sets that lost more than this do not count."
     )
@@ -190,6 +206,10 @@ class SweepSpec(BaseModel):
             raise ValueError("several objectives need sampler nsga2, random or grid")
         if len(set(self.objectives)) < len(self.objectives):
             raise ValueError("an objective is named twice")
+        if self.screen is not None and self.sampler not in (Sampler.GRID, Sampler.RANDOM):
+            raise ValueError("a screen needs sampler grid or random")
+        if self.screen is not None and self.screen < self.trials:
+            raise ValueError(f"screen={self.screen} must be at least trials={self.trials}")
         return self
 
     @property
