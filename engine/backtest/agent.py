@@ -10,7 +10,7 @@ from engine.backtest.config import BacktestAgent, BacktestConfig
 from engine.backtest.recorder import RunJournal, empty_state
 from engine.backtest.timing import Clock
 from engine.backtest.venue import TapeVenue
-from engine.backtest.views import TapeData, TapeLadder
+from engine.backtest.views import Shelf, TapeData
 from engine.backtest.window import TapeWindow
 from engine.desk import Desk
 from engine.hearing import Hearing
@@ -131,6 +131,8 @@ class Agent:
     ----------
     failure
         Traceback of what its strategy raised; it trades no more then.
+    filled, moved
+        Fills that were just told, and whether its money moved; for who keeps the records.
     """
 
     def __init__(
@@ -141,7 +143,7 @@ class Agent:
         clock: Clock,
         venue: TapeVenue,
         journal: RunJournal,
-        ladder: Callable[[Market], TapeLadder],
+        shelf: Shelf,
         start: Callable[[Coroutine[Any, Any, Any]], "asyncio.Task[Any]"],
     ) -> None:
         spec = asked.spec
@@ -156,8 +158,8 @@ class Agent:
         self.settling: dict[str, asyncio.Task[Any]] = {}
         self.failure: str | None = None
         self.calls = 0
-        self.on_fill: Callable[[Fill], None] = lambda fill: None
-        self.on_settled: Callable[[], None] = lambda: None
+        self.filled: list[Fill] = []
+        self.moved = False
         self._clock = clock
         self._start = start
         self._quit_ns = round(config.quit_before_end_s * SECOND_NS)
@@ -171,7 +173,7 @@ class Agent:
             config.max_book_age_s,
             config.max_spot_age_s,
             Indicators(self.strategy.indicators()),
-            ladder,
+            shelf.ladder,
         )
         self.standing = SharedStanding(self.orders, self.portfolio, self.data, clock)
         self.standing.begin(empty_state())
@@ -235,7 +237,7 @@ class Agent:
         self.standing.markets.pop(market.condition_id, None)
         await self.desk.close(market)
         self.venue.forget(market.condition_id)
-        self.on_settled()
+        self.moved = True
         return result
 
     def fail(self, error: StrategyFailed, market: Market) -> None:
@@ -274,7 +276,8 @@ class Agent:
         return True
 
     def _filled(self, fill: Fill) -> None:
-        self.on_fill(fill)
+        self.filled.append(fill)
+        self.moved = True
         if fill.status is not TradeStatus.FAILED:
             self.hearing.tell(fill.condition_id, "on_fill", fill)
 

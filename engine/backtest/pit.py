@@ -131,9 +131,9 @@ class Pit:
     Attributes
     ----------
     resting
-        Slots in which orders of ours rest: the venue's books must go along with time.
+        Markets in which orders of ours rest: the venue's books must go along with time.
     engaged
-        Those, and slots where we took something: how much of it is still shown must be followed,
+        Those, and markets where we took something: how much of it is still shown must be followed,
         which can wait until something of ours arrives there.
     """
 
@@ -145,8 +145,8 @@ class Pit:
     confirmed_ns: int
     delay_takers: bool
     shadow: Shadow = field(init=False)
-    resting: set[int] = field(default_factory=set)
-    engaged: dict[int, str] = field(default_factory=dict)
+    resting: set[str] = field(default_factory=set)
+    engaged: set[str] = field(default_factory=set)
     _index: dict[str, int] = field(default_factory=dict)
     _depths: dict[str, TapeDepth] = field(default_factory=dict)
     _sent: dict[str, _Sent] = field(default_factory=dict)
@@ -325,11 +325,12 @@ class Pit:
     def moment(self, at_ns: int) -> None:
         """Something that concerns our orders happened."""
         prints: dict[int, list[Print]] = {}
-        for slot, side, price, size in self.reel.take_prints():
-            prints.setdefault(slot, []).append(Print(side == 0, price, size))
+        for place, side, price, size in self.reel.take_prints():
+            prints.setdefault(place, []).append(Print(side == 0, price, size))
         meta = self.reel.venue.meta
-        for slot, condition_id in list(self.engaged.items()):
-            if not meta[slot, on.HIT]:
+        for condition_id in sorted(self.engaged):
+            slot = self.reel.slot(self._index[condition_id])
+            if slot is None or not meta[slot, on.HIT]:
                 continue
             meta[slot, on.HIT] = 0
             fills = self.shadow.step(condition_id, prints.get(slot, ()), (), (), at_ns)
@@ -356,10 +357,10 @@ class Pit:
         self._depths.pop(condition_id, None)
         slot = None if index is None else self.reel.slot(index)
         if slot is not None:
-            self.engaged.pop(slot, None)
-            self.resting.discard(slot)
             self._watched.pop(slot, None)
             self.reel.venue.meta[slot, on.ENGAGED] = 0
+        self.engaged.discard(condition_id)
+        self.resting.discard(condition_id)
         self.shadow.drop_market(condition_id)
         for order_id in [i for i, s in self._sent.items() if s.order.condition_id == condition_id]:
             del self._sent[order_id]
@@ -408,31 +409,32 @@ class Pit:
         venue.keep(trade)
         self._answer(venue, TradeUpdate(self.clock.now, self.clock.now, trade))
 
+    def seated(self, condition_id: str) -> None:
+        """A market's first row has come, perhaps after an order of ours."""
+        if condition_id in self._index:
+            self._watch(condition_id)
+
     def _watch(self, condition_id: str) -> None:
         """Tell the loops which rows of a market concern our orders from now on."""
+        resting = [one.order for one in self.shadow.resting(condition_id)]
+        levels = [(on.BID if one.bid else on.ASK, one.up_price_e4) for one in resting]
+        levels += self._depths[condition_id].taken_levels()
+        (self.resting.add if resting else self.resting.discard)(condition_id)
+        (self.engaged.add if levels else self.engaged.discard)(condition_id)
         slot = self.reel.slot(self._index[condition_id])
         if slot is None:
             return
         watch, row = self.reel.watch, self.reel.venue.meta[slot]
         for side, price in self._watched.pop(slot, ()):
             watch[slot, side, price] = 0
-        resting = [one.order for one in self.shadow.resting(condition_id)]
-        levels = [(on.BID if one.bid else on.ASK, one.up_price_e4) for one in resting]
-        levels += self._depths[condition_id].taken_levels()
         for side, price in levels:
             watch[slot, side, price] = 1
-        row[on.ENGAGED] = bool(levels)
-        row[on.EVERY] = self.reel.tape.depth is not None
-        bids = [one.up_price_e4 for one in resting if one.bid]
-        asks = [one.up_price_e4 for one in resting if not one.bid]
-        row[on.OUR_BID] = max(bids, default=on.NO_BID)
-        row[on.OUR_ASK] = min(asks, default=on.NO_ASK)
-        (self.resting.add if resting else self.resting.discard)(slot)
         if levels:
             self._watched[slot] = levels
-            self.engaged[slot] = condition_id
-        else:
-            self.engaged.pop(slot, None)
+        row[on.ENGAGED] = bool(levels)
+        row[on.EVERY] = self.reel.tape.depth is not None
+        row[on.OUR_BID] = max((o.up_price_e4 for o in resting if o.bid), default=on.NO_BID)
+        row[on.OUR_ASK] = min((o.up_price_e4 for o in resting if not o.bid), default=on.NO_ASK)
 
 
 def _our_order(signed: SignedOrder, account: str) -> OurOrder:

@@ -19,7 +19,7 @@ from engine.backtest.recorder import MID_AFTER_S, MIDS, Recorder, RunJournal
 from engine.backtest.reel import Reel
 from engine.backtest.timing import Clock, Loop
 from engine.backtest.venue import TapeVenue
-from engine.backtest.views import Behind, Now, TapeLadder
+from engine.backtest.views import Behind, Now, Shelf
 from engine.backtest.window import Stage, TapeWindow
 from engine.strikes import MAX_GAP_NS, settlement_source
 from models.events import (
@@ -92,9 +92,9 @@ class Player:
             round(config.mined_s * SECOND_NS), round(config.confirmed_s * SECOND_NS),
             config.taker_delay,
         )  # fmt: skip
-        self._ladders: dict[int, list[TapeLadder]] = {}
         self._by_market: dict[int, list[TapeWindow]] = {}
         self.recorder = Recorder({m.condition_id: i for i, m in enumerate(tape.markets)})
+        self.shelf = Shelf(self.reel.view, self.reel.slot_of, self.recorder.index, self.now)
         self.agents = [self._agent(i, seeds) for i in range(len(config.agents))]
         if config.shared_account:
             purse = Purse()
@@ -102,6 +102,8 @@ class Player:
                 agent.share(purse)
         self.behind = Behind(self.now, self._deepen)
         self._winners = winners
+        self.won: dict[int, int] = {}
+        """Who won, by market index: 0 Up, 1 Down."""
         self._open: list[tuple[Agent, TapeWindow]] = []
         self._ahead: list[list[int]] = []
         self._ahead_at = 0
@@ -123,24 +125,12 @@ class Player:
             venue, config.order.delay(seeds[2 * number]), config.feed.delay(seeds[2 * number + 1])
         )
         journal = RunJournal(number, self.recorder, self.clock.now_ns)
-        agent = Agent(
-            number, asked, config, self.clock, venue, journal, self._ladder, self.loop.start
-        )
-        agent.on_fill = lambda fill: self._filled(agent, fill)
-        agent.on_settled = lambda: self._note(agent)
-        return agent
+        return Agent(number, asked, config, self.clock, venue, journal, self.shelf, self.loop.start)
 
     def _wanted(self, index: int) -> bool:
         """Whether anybody will trade a market whose first row has come."""
         market = self.tape.markets[index]
         return market.end_ns > self.world.now and any(one.wants(market) for one in self.agents)
-
-    def _ladder(self, market: Market) -> TapeLadder:
-        ladder = TapeLadder(self.reel.view, self.now)
-        index = self.recorder.index[market.condition_id]
-        ladder.sit(self.reel.slot(index))
-        self._ladders.setdefault(index, []).append(ladder)
-        return ladder
 
     def _schedule(self, begin_ns: int) -> None:
         for index, market in enumerate(self.tape.markets):
@@ -257,7 +247,10 @@ class Player:
         if did:
             self.loop.settle()
             for agent in self.agents:
-                self.pit.collect(agent.venue)
+                if agent.venue.out:
+                    self.pit.collect(agent.venue)
+                if agent.moved:
+                    self._moved(agent)
         return did
 
     def _turn(self, agent: Agent, window: TapeWindow) -> None:
@@ -367,8 +360,8 @@ class Player:
 
     def _seated(self, index: int, slot: int) -> None:
         """A market has a slot: have its ladders read there, and its prints told who hears them."""
-        for ladder in self._ladders.get(index, ()):
-            ladder.sit(slot)
+        self.shelf.seat(index, slot)
+        self.pit.seated(self.tape.markets[index].condition_id)
         hears = any(window.hears_trades for window in self._by_market.get(index, ()))
         for books in (self.reel.view, self.reel.scout):
             if books is not None:
@@ -411,6 +404,7 @@ class Player:
         market, now = self.tape.markets[index], self.clock.now
         if index not in self._by_market:
             return
+        self.won[index] = 0 if won is Outcome.UP else 1
         self.pit.settle(market, won)
         for agent in self.agents:
             agent.hearing.hear(MarketResolved(now, now, market.condition_id, won))
@@ -422,8 +416,7 @@ class Player:
             self.world.call_at(self.world.now + LINGER_NS, lambda: self._dismiss(index))
             return
         del self._by_market[index]
-        for ladder in self._ladders.pop(index, ()):
-            ladder.sit(None)
+        self.shelf.clear(index)
         self.reel.dismiss(index)
 
     def _special(self, row: int) -> None:
@@ -480,9 +473,16 @@ class Player:
             agent.exposure_e6(),
         )  # fmt: skip
 
-    def _filled(self, agent: Agent, fill: Fill) -> None:
-        """Note where an agent stands after a fill, and the mid then and later."""
+    def _moved(self, agent: Agent) -> None:
+        """Note where an agent stands after fills or a settlement."""
+        agent.moved = False
         self._note(agent)
+        for fill in agent.filled:
+            self._look_on(agent, fill)
+        agent.filled.clear()
+
+    def _look_on(self, agent: Agent, fill: Fill) -> None:
+        """Note the mid at a fill and later."""
         state = agent.data.states.get(fill.condition_id)
         if state is None:
             return

@@ -12,9 +12,9 @@ from models.execution import Execution
 from models.journal import JournalState, WindowResult
 from models.markets import Market, Outcome, Side
 from models.orders import Fill, Order, Role
-from models.results import TABLES, Columns
+from models.results import OPTIONAL, TABLES, UNRESOLVED, Columns
+from models.units import PRICE_ONE
 
-UNRESOLVED = 2
 _SIDES = {Side.BUY: 0, Side.SELL: 1}
 _OUTCOMES = {Outcome.UP: 0, Outcome.DOWN: 1}
 _WINNERS = {"Up": 0, "Down": 1, "": UNRESOLVED}
@@ -76,7 +76,7 @@ class Recorder:
 
 
 def _columns(name: str, rows: Sequence[tuple[Any, ...]]) -> Columns:
-    wanted = TABLES[name]
+    wanted = {**TABLES[name], **OPTIONAL.get(name, {})}
     values: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) or [()] * len(wanted)
     return {
         column: np.array(list(cells), dtype)
@@ -128,8 +128,9 @@ class RunJournal:
         self._note(condition_id, kind, detail)
         probability = detail.get("probability")
         if isinstance(probability, float | int):
+            market = self.recorder.index[condition_id]
             self.recorder.rows["forecasts"].append(
-                (self.now_ns(), self.agent, self.recorder.index[condition_id], float(probability))
+                (self.now_ns(), self.agent, market, float(probability), _mid_e4(detail))
             )
 
     def event(self, kind: str, detail: Mapping[str, Any]) -> None:
@@ -143,6 +144,12 @@ class RunJournal:
         self.recorder.rows["decisions"].append(
             (self.now_ns(), self.agent, self.recorder.index[condition_id], kind, text)
         )
+
+
+def _mid_e4(detail: Mapping[str, Any]) -> int:
+    """Up's mid as a decision notes it (`engine.records.seen`), -1 without one."""
+    bid, ask = detail.get("up_bid"), detail.get("up_ask")
+    return -1 if bid is None or ask is None else round((bid + ask) / 2 * PRICE_ONE)
 
 
 def empty_state() -> JournalState:

@@ -11,7 +11,7 @@ from engine.backtest import kernels
 from engine.backtest.config import BacktestConfig
 from engine.backtest.player import Player
 from models.errors import ConfigError
-from models.results import RunResult
+from models.results import UNRESOLVED, RunResult
 from models.tape import DTYPES, Tape
 from models.units import SECOND_NS
 
@@ -60,6 +60,7 @@ def run(tape: Tape, config: BacktestConfig, on_progress: Progress | None = None)
         wakes=sum(agent.calls for agent in player.agents),
         wall_s=time.perf_counter() - began,
         data=tape.reports,
+        winners=tuple(player.won.get(i, UNRESOLVED) for i in range(len(tape.markets))),
         failures={a.name: a.failure for a in player.agents if a.failure is not None},
     )
 

@@ -4,11 +4,12 @@ Nothing here leads to the tape itself. The ladders and histories hold what has b
 and are overwritten in place, so there is no later row for a strategy to find.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from weakref import WeakValueDictionary
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.backtest import kernels
 from engine.backtest import layout as on
@@ -161,6 +162,38 @@ class TapeLadder(Ladder):
         behind = _READERS.get(self._now.key)
         if behind is not None:
             behind.catch_up()
+
+
+class Shelf:
+    """The ladders of a run by market; made without a way to the tape."""
+
+    def __init__(
+        self, books: Books, slot_of: npt.NDArray[np.int32], index: Mapping[str, int], now: Now
+    ) -> None:
+        self._books = books
+        self._slot_of = slot_of
+        self._index = index
+        self._now = now
+        self._ladders: dict[int, list[TapeLadder]] = {}
+
+    def ladder(self, market: Market) -> TapeLadder:
+        """Make the book of a market for one more agent."""
+        ladder = TapeLadder(self._books, self._now)
+        index = self._index[market.condition_id]
+        slot = int(self._slot_of[index])
+        ladder.sit(slot if slot >= 0 else None)
+        self._ladders.setdefault(index, []).append(ladder)
+        return ladder
+
+    def seat(self, index: int, slot: int) -> None:
+        """Have a market's ladders read from a slot."""
+        for ladder in self._ladders.get(index, ()):
+            ladder.sit(slot)
+
+    def clear(self, index: int) -> None:
+        """Empty a market's ladders; its slot is somebody else's from now on."""
+        for ladder in self._ladders.pop(index, ()):
+            ladder.sit(None)
 
 
 def read_levels(books: Books, slot: int, side: int, depth: int | None = None) -> list[Level]:

@@ -41,33 +41,35 @@ class Sent:
     cancels: int
 
 
-levels = st.tuples(st.integers(0, 1), st.integers(44, 56), st.sampled_from([0, 0, 3, 7, 20, 50]))
-trades = st.tuples(st.booleans(), st.integers(44, 56), st.integers(1, 40))
+levels = st.tuples(st.integers(0, 1), st.integers(48, 52), st.sampled_from([0, 2, 9, 30, 50]))
+trades = st.tuples(st.booleans(), st.integers(48, 52), st.integers(1, 40))
 whole = st.tuples(
-    st.dictionaries(st.integers(44, 49), st.integers(1, 40), max_size=4),
-    st.dictionaries(st.integers(50, 56), st.integers(1, 40), max_size=4),
+    st.dictionaries(st.integers(45, 49), st.integers(1, 40), max_size=5),
+    st.dictionaries(st.integers(50, 54), st.integers(1, 40), max_size=5),
 )
 row = st.one_of(
     levels.map(lambda x: ("level", x)),
     levels.map(lambda x: ("level", x)),
     trades.map(lambda x: ("trade", x)),
+    trades.map(lambda x: ("trade", x)),
     whole.map(lambda x: ("book", x)),
     st.just(("dark", None)),
 )
-moments = st.lists(st.lists(row, min_size=1, max_size=3), min_size=1, max_size=40)
+moments = st.lists(st.lists(row, min_size=1, max_size=3), min_size=8, max_size=30)
 sendings = st.lists(
     st.builds(
         Sent,
-        moment=st.integers(0, 39),
+        moment=st.integers(0, 7),
         outcome=st.sampled_from(Outcome),
         side=st.sampled_from(Side),
-        cents=st.integers(45, 55),
+        cents=st.integers(48, 52),
         shares=st.integers(5, 60),
         tif=st.sampled_from([TimeInForce.GTC, TimeInForce.GTC, TimeInForce.FAK, TimeInForce.FOK]),
         post_only=st.booleans(),
-        cancels=st.integers(-1, 6),
+        cancels=st.sampled_from([-1, -1, -1, 0, 1, 2]),
     ),
-    max_size=12,
+    min_size=1,
+    max_size=8,
 )
 
 
@@ -110,7 +112,13 @@ class Played:
     def __init__(self, tape: Tape, model: FillModel, grace_ns: int) -> None:
         self.clock = Clock(START_NS)
         self.reel = Reel(
-            tape, 0, len(tape), ConstantDelay(), lambda m: True, lambda m, s: None, False
+            tape,
+            0,
+            len(tape),
+            ConstantDelay(),
+            lambda m: True,
+            lambda m, s: self.pit.seated("0xm0"),
+            False,
         )
         self.pit = Pit(self.reel, self.clock, model, grace_ns, 10**15, 10**15, False)
         self.venue = TapeVenue("anna", "anna", self.pit.fund("anna", CASH_E6))
@@ -155,7 +163,7 @@ def signed(number: int, sent: Sent) -> SignedOrder | None:
     return SignedOrder(f"o{number}", request, maker, taker, {})
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     told=moments,
     sendings=sendings,
