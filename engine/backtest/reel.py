@@ -128,6 +128,8 @@ class Reel:
         for books in self._sets():
             books.meta[slot, on.TAKEN] = 1
             books.meta[slot, on.STEP] = step
+        # Nobody could say before what to wait for: the first moment stops the loop in any case.
+        self.view.meta[slot, on.ARMED] = 0
         self.slot_of[market] = slot
         self._on_slot(market, slot)
 
