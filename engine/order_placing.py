@@ -124,9 +124,9 @@ class Placer:
 
     async def _post(self, signed: SignedOrder) -> Order:
         order_id = signed.order_id
+        # Written down with the answer: now it would only hold the order up, and SIGNED says enough.
         self._books.tell(order_id, Sent())
         self._signals.beat.set()
-        self._signals.write.set()
         try:
             ack = await self._venue.submit(signed)
         except VenueRejected as error:
