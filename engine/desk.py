@@ -111,7 +111,7 @@ class Desk:
 
     def promised(self, condition_id: str) -> bool:
         """Whether a market has conditional orders or executions to watch over."""
-        return self.guards.watching(condition_id) or bool(self.executions.working(condition_id))
+        return self.guards.busy(condition_id) or self.executions.busy(condition_id)
 
     async def close(self, market: Market) -> None:
         """The market is over; drop what is remembered of it. Raises `StoreUnavailable`."""
@@ -157,9 +157,9 @@ class Desk:
     async def tend(self, view: MarketView) -> None:
         """Do what conditional orders and executions of a market have due. Raises `LeaseLost`."""
         condition_id = view.market.condition_id
-        if condition_id in self.guards.markets():
+        if self.guards.busy(condition_id):
             await self.guards.step(view, self._send_exit, self._clear)
-        if condition_id in self.executions.markets():
+        if self.executions.busy(condition_id):
             await self.executions.step(view, self._place, self._orders.cancel)
 
     async def abandon(self, view: MarketView, note: str) -> None:

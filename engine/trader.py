@@ -22,7 +22,7 @@ from engine.orders import OrderManager
 from engine.portfolio import Portfolio
 from engine.ports import Discovery, Feed, Journal, Notices, Venue
 from engine.reports import Reporter, WindowFailure
-from engine.settling import Settler
+from engine.settling import STORE_RETRY_S, Settler
 from engine.standing import Standing
 from engine.window import StrategyFailed, Window
 from models.agents import AgentSpec
@@ -397,11 +397,15 @@ class Trader:
         return result
 
     async def _close(self, market: Market) -> None:
-        """End what was promised in a market that is over; a successor does it if we can't."""
-        try:
-            await self._desk.close(market)
-        except StoreUnavailable as error:
-            log.warning("promises_not_closed", market=market.slug, reason=str(error))
+        """End what was promised in a market that is over, once the store takes it."""
+        while True:
+            try:
+                await self._desk.close(market)
+            except StoreUnavailable as error:
+                log.warning("promises_not_closed", market=market.slug, reason=str(error))
+                await self._clock.sleep(STORE_RETRY_S)
+            else:
+                return
 
     # --- the agent's standing -------------------------------------------------------------------
 
@@ -421,7 +425,7 @@ class Trader:
         promised |= {one.condition_id for one in state.executions}
         for market in state.markets:
             if market.condition_id in promised and market.end_ns <= self._clock.now_ns():
-                await self._close(market)
+                await self._desk.close(market)
 
     # --- in the background ----------------------------------------------------------------------
 

@@ -76,12 +76,9 @@ class Guards:
         """Conditional orders of a market that are armed or at work, oldest first."""
         return tuple(self._live.get(condition_id, {}).values())
 
-    def markets(self) -> tuple[str, ...]:
-        """Condition ids of markets with anything to watch or to write."""
-        return tuple(
-            one for one in {**self._live, **self._unwritten}
-            if self._live.get(one) or self._unwritten.get(one)
-        )  # fmt: skip
+    def busy(self, condition_id: str) -> bool:
+        """Whether the market has anything to watch or to write down."""
+        return bool(self._live.get(condition_id) or self._unwritten.get(condition_id))
 
     # --- arming ---------------------------------------------------------------------------------
 

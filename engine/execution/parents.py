@@ -62,12 +62,9 @@ class Executions:
         """Executions at work in a market, oldest first."""
         return tuple(parent.row for parent in self._live.get(condition_id, ()))
 
-    def markets(self) -> tuple[str, ...]:
-        """Condition ids of markets with anything at work or to write."""
-        return tuple(
-            one for one in {**self._live, **self._unwritten}
-            if self._live.get(one) or self._unwritten.get(one)
-        )  # fmt: skip
+    def busy(self, condition_id: str) -> bool:
+        """Whether the market has anything at work or to write down."""
+        return bool(self._live.get(condition_id) or self._unwritten.get(condition_id))
 
     # --- starting and ending --------------------------------------------------------------------
 

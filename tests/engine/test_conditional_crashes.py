@@ -95,6 +95,20 @@ async def test_a_sale_whose_reply_never_comes_is_not_sent_again(fault: Fault) ->
     pit.assert_agreed()
 
 
+async def test_while_a_sale_may_still_arrive_no_other_goes_out() -> None:
+    pit = await bought()
+    await pit.wish(Protect(UP, stop_loss_e4=4500, size_e6=8 * SHARE))
+    pit.quote(4400, 4600)
+    pit.wire.fail("submit", Fault.LATE)
+    for _ in range(4):
+        await pit.turn()
+        await pit.pass_time(1)
+    pit.wire.deliver_late()
+    await pit.settle(30)
+    assert pit.held() == 12 * SHARE
+    pit.assert_agreed()
+
+
 PRICES = st.integers(10, 90).map(lambda cents: cents * 100)
 WAITS = st.integers(0, 25)
 CALLS = st.sampled_from(

@@ -408,6 +408,21 @@ async def test_a_successor_takes_the_guards_up_with_their_watermark():
     await world.close()
 
 
+async def test_a_successor_that_comes_after_the_end_closes_what_was_promised():
+    market = make_market(0, end_ns=(START_S + 60) * SECOND_NS)
+    world = World(Scripted(on_start=once(GUARDED)), market)
+    await world.open()
+    await world.run(5)
+    world.venue._sink = None  # killed
+    before = world.trader
+    await before._end_tasks()
+    await world.run(60)
+    world.boot(Scripted())
+    await world.start()
+    assert set(states(world).values()) == {"cancelled"}
+    await world.close()
+
+
 async def test_when_the_market_is_over_its_guards_are():
     market = make_market(0, end_ns=(START_S + 60) * SECOND_NS)
     world = World(Scripted(on_start=once(GUARDED)), market)
@@ -415,8 +430,9 @@ async def test_when_the_market_is_over_its_guards_are():
     await world.run(60)
     assert world.window.done()
     settling = world.spawn(world.trader.settle(world.market))
+    world.wire.fail("conditions_changed", Fault.STORE_LOST)
     world.venue.resolve(world.market, UP)
-    await world.run(6)
+    await world.run(9)
     assert settling.done()
     assert set(states(world).values()) == {"cancelled"}
     assert sides(world) == ["BUY"]
