@@ -7,7 +7,7 @@ import pytest
 from polymarket.errors import RateLimitError, RequestRejectedError, TransportError
 from polymarket.streams import UserSpec
 
-from .conftest import OWNER, open_client
+from .conftest import OWNER, eventually, open_client
 from .test_official_client import cash, items, next_event, shares
 
 
@@ -136,7 +136,7 @@ async def test_a_ghost_fill_is_matched_then_failed_and_undone(stage, streaming):
     client = streaming
     await stage.fault("ghost-fill")
     async with await client.subscribe(UserSpec()) as events:
-        await asyncio.sleep(0.1)
+        await eventually("login", lambda: stage.sim.world.users.listens(OWNER.address))
         await client.place_market_order(asset_id=stage.up, side="BUY", amount="5")
         assert await shares(client, stage.up) > 0
         await stage.advance(6)
@@ -156,7 +156,7 @@ async def test_events_may_come_twice_and_out_of_order(stage, streaming):
     await stage.fault("duplicate-events")
     await stage.fault("reordered-events")
     async with await client.subscribe(UserSpec()) as events:
-        await asyncio.sleep(0.1)
+        await eventually("login", lambda: stage.sim.world.users.listens(OWNER.address))
         await client.place_market_order(asset_id=stage.up, side="BUY", amount="5")
         await stage.advance(6)
         statuses = []

@@ -16,7 +16,7 @@ from polymarket.streams import MarketSpec, UserSpec
 from models.markets import taker_fee_e6
 from models.units import to_cash_e6, to_price_e4, to_size_e6
 
-from .conftest import OTHER, OWNER, environment, open_client
+from .conftest import OTHER, OWNER, environment, eventually, open_client
 
 
 @pytest.fixture(params=["async", "sync"])
@@ -294,7 +294,7 @@ async def test_a_deposit_wallet_trades_with_nested_signatures(stage):
 async def test_streams_tell_the_story_of_an_order(stage, streaming):
     client = streaming
     async with await client.subscribe(UserSpec()) as events:
-        await asyncio.sleep(0.1)
+        await eventually("login", lambda: stage.sim.world.users.listens(OWNER.address))
         reply = await client.place_limit_order(
             asset_id=stage.up, price="0.05", size="5", side="BUY"
         )

@@ -16,7 +16,7 @@ from polymarket.streams import (
     UserSpec,
 )
 
-from .conftest import OWNER, open_client
+from .conftest import OWNER, eventually, open_client
 from .test_official_client import items, next_event, shares
 
 
@@ -122,7 +122,7 @@ async def test_every_event_of_the_market_channel_is_understood(stage: Any, strea
 
     async with await streaming.subscribe(spec) as events:
         reading = asyncio.create_task(read(events))
-        await asyncio.sleep(0.1)
+        await eventually("books", lambda: "book" in seen)
         await stage.fault("tick-change", slug=stage.window.market.slug, tick="0.001")
         for _ in range(62):
             await stage.advance(10)
@@ -157,8 +157,9 @@ async def test_a_trade_of_the_user_channel_goes_from_matched_to_confirmed_or_fai
                     found.append(event.payload.status)
         return found
 
+    users = stage.sim.world.users
     async with await streaming.subscribe(UserSpec()) as events:
-        await asyncio.sleep(0.1)
+        await eventually("login", lambda: users.listens(OWNER.address))
         await streaming.place_market_order(asset_id=stage.up, side="BUY", amount="5")
         await stage.advance(6)
         assert await statuses("CONFIRMED") == ["MATCHED", "MINED", "CONFIRMED"]
@@ -182,13 +183,20 @@ async def test_a_trade_of_the_user_channel_goes_from_matched_to_confirmed_or_fai
     ids=["binance", "chainlink", "twap30", "twap60", "bolt", "bolt-pyth", "bolt-twap"],
 )
 async def test_every_price_stream_ticks(stage: Any, streaming: Any, spec: Any) -> None:
+    heard: list[Any] = []
+
+    async def read(events: Any) -> None:
+        while not heard:
+            event = await anext(aiter(events))
+            if event.type == "update":
+                heard.append(event)
+
     async with await streaming.subscribe(spec) as events:
-        await asyncio.sleep(0.1)
-        async with asyncio.timeout(5):
-            while True:
+        reading = asyncio.create_task(read(events))
+        async with asyncio.timeout(20):
+            while not heard:
                 await stage.advance(1)
-                event = await next_event(events)
-                if event.type == "update":
-                    break
+                await asyncio.sleep(0.02)
+        await reading
     spot = stage.sim.world.sources.paths["BTC"].price_e8(stage.clock.now_ns()) / 10**8
-    assert float(event.payload.value) == pytest.approx(spot, rel=0.02)
+    assert float(heard[0].payload.value) == pytest.approx(spot, rel=0.02)

@@ -187,7 +187,6 @@ async def test_user_channel_and_private_trade_shapes(
     ):
         await socket.send_json({"type": "user", "auth": auth, "markets": []})
         await heard(socket)
-        await asyncio.sleep(0.05)
         placed = await client.place_limit_order(
             asset_id=stage.up, price="0.05", size="5", side="BUY"
         )

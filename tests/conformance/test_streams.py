@@ -10,7 +10,7 @@ from polymarket.streams import CryptoPricesSpec, CryptoTwapPriceSpec, UserSpec
 from models.units import SECOND_NS, SPOT_USD
 from venue.simulator import sockets
 
-from .conftest import START_S
+from .conftest import OWNER, START_S, eventually
 from .test_official_client import cash, items, next_event
 
 
@@ -77,7 +77,7 @@ async def test_a_marketable_order_waits_its_delay_and_cannot_be_cancelled(make_s
     stage = await make_stage(taker_delay_ms=150)
     client = await stage.client()
     async with await client.subscribe(UserSpec()) as events:
-        await asyncio.sleep(0.1)
+        await eventually("login", lambda: stage.sim.world.users.listens(OWNER.address))
         reply = await client.place_market_order(asset_id=stage.up, side="BUY", amount="5")
         assert (reply.status, reply.trade_ids) == ("delayed", ())
         assert (await next_event(events)).payload.status == "DELAYED"
