@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from models.agents import AgentRisk, AgentSpec, MarketSelector
 from models.errors import ConfigError
 from models.runs import Range, RunSpec, SweepSpec, WalkForward
+from models.settings import ROOT
 from strategies import library
 from tasks.agent_files import AGENTS_DIR, find_agent
 
@@ -67,6 +68,19 @@ def check_sweep(
     spec = _validated(SweepSpec, whole, source)
     _refuse_agents(spec.run, source)
     return spec
+
+
+def run_of(spec: Mapping[str, Any] | str) -> RunSpec:
+    """Return the run that a flow's parameter means: keys and values, or a run file's path.
+
+    A path is looked up here and in the project's folder. Raises `ConfigError` as `load_run`.
+    """
+    return load_run(_beside(ROOT, spec)) if isinstance(spec, str) else check_run(spec, "spec")
+
+
+def sweep_of(spec: Mapping[str, Any] | str) -> SweepSpec:
+    """Return the sweep that a flow's parameter means; see `run_of`."""
+    return load_sweep(_beside(ROOT, spec)) if isinstance(spec, str) else check_sweep(spec, "spec")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
