@@ -10,8 +10,8 @@ Where it must choose, because the venue is real and it is not:
 Money
     A wallet that authenticates for the first time is given INITIAL_CAPITAL. An owner's EOA, proxy,
     safe and deposit wallet are separate wallets and each gets it at its first use. Winning shares
-    are paid at resolution without being asked for, as by the venue's auto-redeem operator. Maker
-    rebates are not paid.
+    are paid at resolution without being asked for, as by the venue's auto-redeem operator. Makers
+    are paid their rebates once a day and market (`rebates`).
 Books
     *replay* plays three recorded 15-minute BTC windows second by second on fresh windows, then
     their mirror image (log returns of the spot negated, Up and Down exchanged: an exact symmetry
@@ -39,9 +39,9 @@ Limits
     network's edge: a request over its limit waits, and only past 5 s is it refused with 429.
 Money on the wire
     A trade's top level is its taker's, whoever reads it; a maker is in ``maker_orders``. Rewards,
-    rebates, scoring, notifications and RFQ answer in their shapes that there is nothing.
+    scoring, notifications and RFQ answer in their shapes that there is nothing.
 Disk
     One commit serves everybody who acted in the same turn of the event loop.
     Clients' keys, wallets, balances, orders, trades and windows are committed to SQLite before an
-    answer or an event leaves. Orders in their taker delay when the process dies are cancelled.
+    answer or an event leaves. Orders in their taker delay when the process dies begin it anew.
 """
