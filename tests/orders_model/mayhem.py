@@ -111,6 +111,8 @@ class Mayhem:
     hit: set[Point] = field(default_factory=set)
     seen: set[Point] = field(default_factory=set)
     kills: int = 0
+    new_at: int = 0
+    """How many kills there were when one last hit a point for the first time."""
     from_outside: int = 0
     orders: int = 0
     fills: int = 0
@@ -143,9 +145,9 @@ class Mayhem:
         self.fills += len(ledger["trades"])
 
     def _one_life(self, stage: Stage, wishes: list[OrderRequest]) -> None:
-        """Start a session and see it die; half of them at a point where none has died yet."""
+        """Start a session and see it die; half of them, while there are any, at a new point."""
         at, where = self.rng.randint(1, AWAITS_MOST), frozenset[Point]()
-        if self.rng.random() < 0.5:
+        if self.rng.random() < 0.5 and (self.seen - self.hit or self.kills < self.new_at + 40):
             at, where = 0, self.total - self.hit
         before = stage.kills
         ready = stage.begin(
@@ -179,6 +181,8 @@ class Mayhem:
         stage.diary.write_text("")
         for line in lines:
             death = json.loads(line)
+            if not self.hit.issuperset(death["points"]):
+                self.new_at = self.kills
             self.hit.update(death["points"])
             self.seen.update(death["points"], death["seen"])
             self.while_doing[death["doing"]] = self.while_doing.get(death["doing"], 0) + 1
