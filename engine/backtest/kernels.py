@@ -381,7 +381,7 @@ def run_ahead(
                 clear_book(sizes, meta, slot)
                 meta[slot, READY] = 1
         i += 1
-    while i < end and count < len(tops):
+    while i < end and count < tops.shape[1]:
         received = recv[i]
         now = seen_ns(received, delays, last)
         if now > limit:
@@ -411,13 +411,13 @@ def run_ahead(
             i += 1
         last = now
         if told:
-            tops[count, 0] = now
-            tops[count, 1] = slot
-            tops[count, 2] = meta[slot, BEST_BID]
-            tops[count, 3] = meta[slot, BEST_ASK]
-            tops[count, 4] = sizes[slot, 0, meta[slot, BEST_BID]]
-            tops[count, 5] = sizes[slot, 1, meta[slot, BEST_ASK]]
-            tops[count, 6] = i
+            tops[0, count] = now
+            tops[1, count] = slot
+            tops[2, count] = meta[slot, BEST_BID]
+            tops[3, count] = meta[slot, BEST_ASK]
+            tops[4, count] = sizes[slot, 0, meta[slot, BEST_BID]]
+            tops[5, count] = sizes[slot, 1, meta[slot, BEST_ASK]]
+            tops[6, count] = i
             count += 1
     return count, i
 

@@ -4,7 +4,7 @@ At every moment, in this order: what happened at the venue, what is seen of it b
 arrives (orders there, answers here), what the engine's own alarms do, and the windows' turns.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -17,6 +17,7 @@ from engine.backtest.config import BacktestConfig
 from engine.backtest.pit import Pit
 from engine.backtest.recorder import MID_AFTER_S, MIDS, Recorder, RunJournal
 from engine.backtest.reel import Reel
+from engine.backtest.scouting import Scouting
 from engine.backtest.timing import Clock, Loop
 from engine.backtest.venue import TapeVenue
 from engine.backtest.views import Behind, Now, Shelf
@@ -100,14 +101,12 @@ class Player:
             purse = Purse()
             for agent in self.agents:
                 agent.share(purse)
+        self.scouting = Scouting(self.reel) if scouting else None
         self.behind = Behind(self.now, self._deepen)
         self._winners = winners
         self.won: dict[int, int] = {}
         """Who won, by market index: 0 Up, 1 Down."""
         self._open: list[tuple[Agent, TapeWindow]] = []
-        self._ahead: list[list[int]] = []
-        self._ahead_at = 0
-        self._deep_row: int | None = None
         self._progress = on_progress
         self._told = first
         self._step = max(1, (last - first) // 200)
@@ -176,7 +175,7 @@ class Player:
 
     def _move(self, limit_ns: int) -> None:
         """Go on to the next moment at which something is to be done."""
-        if self.reel.scout is not None and not self.pit.resting and self._scouted(limit_ns):
+        if self.scouting is not None and not self.pit.resting and self._scouted(limit_ns):
             return
         self._arm()
         while True:
@@ -270,6 +269,7 @@ class Player:
         Only best prices are handed out on the way (`Behind`); what else there is to know has not
         changed, or the scout has stopped before it.
         """
+        assert self.scouting is not None
         awake: dict[int, list[TapeWindow]] = {}
         for _, window in self._open:
             ready = window.stage is Stage.TRADING and not window.busy and not window.watchful
@@ -278,62 +278,23 @@ class Player:
             slot = self.reel.slot(self.recorder.index[window.state.market.condition_id])
             if slot is not None:
                 awake.setdefault(slot, []).append(window)
-        last = None
-        for at, slot, bid, ask, bid_size, ask_size, row in self._coming(limit_ns):
-            last, self._deep_row = at, row
-            answers: list[Callable[[], None]] = []
-            for window in awake.get(slot, ()):
-                view = window.view
-                window.ladder.show(bid, ask, bid_size, ask_size, at)
-                view.now_ns = at
-                window.calls += 1
-                try:
-                    answer = window.on_tick(view)
-                except Exception as error:
-                    answers.append(partial(window.raised, "on_tick", error))
-                    continue
-                if answer is not None:
-                    answers.append(partial(window.answered, answer, at))
-            if answers:
-                self._come_to(at, awake)
-                for tell in answers:
-                    tell()
-                self._arrive_at(at)
-                return True
-        if last is None:
+        woken = self.scouting.wake(awake, limit_ns) if awake else None
+        if woken is None:
             return False
-        self._come_to(last, awake)
-        return True
-
-    def _coming(self, limit_ns: int) -> Iterator[list[int]]:
-        """Best prices after each coming moment, not later than the limit."""
-        seen = int(self.reel.at[on.VIEW])
-        while True:
-            while self._ahead_at < len(self._ahead):
-                one = self._ahead[self._ahead_at]
-                if one[-1] > seen:
-                    if one[0] > limit_ns:
-                        return
-                    self._ahead_at += 1
-                    yield one
-                else:
-                    self._ahead_at += 1
-            self._ahead, self._ahead_at = self.reel.ahead(limit_ns), 0
-            if not self._ahead:
-                return
-
-    def _come_to(self, now_ns: int, awake: dict[int, list[TapeWindow]]) -> None:
-        """Let the ladders follow to where the windows have been woken."""
         self._deepen()
         for slot in awake:
             self.reel.view.meta[slot, on.CHANGED] = 0
-        self._set_time(now_ns)
+        self._set_time(woken.at_ns)
+        for answer in woken.answers:
+            answer()
+        if woken.answers:
+            self._arrive_at(woken.at_ns)
+        return True
 
     def _deepen(self) -> None:
-        if self._deep_row is not None:
-            row, self._deep_row = self._deep_row, None
-            if row > self.reel.at[on.VIEW]:
-                self.reel.see_until(row)
+        """Let the ladders follow to where strategies have been woken."""
+        if self.scouting is not None and self.scouting.row > self.reel.at[on.VIEW]:
+            self.reel.see_until(self.scouting.row)
 
     # --- markets --------------------------------------------------------------------------------
 

@@ -94,7 +94,7 @@ class Reel:
         self._on_market = on_market
         self._on_slot = on_slot
         self._free: list[int] = []
-        self._tops: Ints = np.zeros((_TOPS, 7), np.int64)
+        self._tops: Ints = np.zeros((7, _TOPS), np.int64)
         self._scout_at = first
         self._released = first
         # A file mapped for reading gives read-only arrays; a loop is compiled for one kind only.
@@ -234,15 +234,15 @@ class Reel:
                 return int(code)
 
     def ahead(self, limit_ns: int) -> list[list[int]]:
-        """Best prices after each coming moment up to a time, in order: see `kernels.run_ahead`."""
+        """Columns of best prices after each coming moment: see `kernels.run_ahead`."""
         assert self.scout is not None
         scout = self.scout
         count, self._scout_at = _RUN_AHEAD(
             limit_ns, self._scout_at, *self._rows, self.at, self._delays, self.slot_of,
             scout.sizes, scout.meta, self._tops,
         )  # fmt: skip
-        rows: list[list[int]] = self._tops[:count].tolist()
-        return rows
+        columns: list[list[int]] = self._tops[:, :count].tolist()
+        return columns
 
     def take_prints(self) -> list[list[int]]:
         """Prints of the last moment at the venue that may concern our orders."""
