@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from models.errors import ConfigError
 from models.units import to_cash_e6
+from risk.breaker_rules import KINDS, BreakerRule, Rules
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Usd = Annotated[Decimal, Field(gt=0, le=10**9, decimal_places=6)]
@@ -195,6 +196,14 @@ class PolicyFile(_Policy):
 
     capital_usd: Usd | None = Field(default=None, description="Default INITIAL_CAPITAL.")
     policies: tuple[Policy, ...] = ()
+    breakers: tuple[BreakerRule, ...] = Field(
+        default=(), description="Those that differ from the defaults of `risk.breaker_rules`."
+    )
+
+    @property
+    def rules(self) -> Rules:
+        """Every breaker's rule, the file's or the default."""
+        return Rules(self.breakers)
 
     def find(self, name: str, per: str | None = None) -> Any:
         """The policy of a name, None where the file has none."""
@@ -232,9 +241,11 @@ def load(text: str, source: str, capital_e6: int) -> PolicyFile:
             "\n".join(f"{source}:{_line(lines, where)}: {what}" for where, what in faults)
         ) from None
     clashes = [*_twice(found), *_contradictions(found, found.capital_e6(capital_e6))]
-    if clashes:
+    faults = [(("policies", at), what) for at, what in clashes]
+    faults += [(("breakers", at), what) for at, what in _breakers_twice(found)]
+    if faults:
         raise ConfigError(
-            "\n".join(f"{source}:{_line(lines, ('policies', at))}: {what}" for at, what in clashes)
+            "\n".join(f"{source}:{_line(lines, where)}: {what}" for where, what in faults)
         )
     return found
 
@@ -250,6 +261,13 @@ def _twice(found: PolicyFile) -> Iterator[tuple[int, str]]:
             per = f" per {key[1]}" if key[1] else ""
             yield index, f"{policy.type}{per} is given twice; keep one"
         seen[key] = index
+
+
+def _breakers_twice(found: PolicyFile) -> Iterator[tuple[int, str]]:
+    names = [rule.name for rule in found.breakers]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield index, f"breaker {name} is given twice; keep one"
 
 
 def _contradictions(found: PolicyFile, capital_e6: int) -> Iterator[tuple[int, str]]:
@@ -324,11 +342,13 @@ def _line(lines: Lines, where: tuple[Any, ...]) -> int:
 def _fault(item: Any, raw: Any) -> tuple[tuple[Any, ...], str]:
     """Where a fault is in the file, and what it is, in words."""
     # Pydantic puts the chosen policy's type between its index and its keys.
-    where = tuple(part for part in item["loc"] if part not in NAMES)
+    where = tuple(part for part in item["loc"] if part not in NAMES and part not in KINDS)
     key, kind = (where[-1] if where else ""), item["type"]
     name = _name(where, raw)
+    if where[:1] == ("breakers",) and kind.startswith("union_tag"):
+        return where, _unknown_breaker(item)
     if kind == "extra_forbidden":
-        known = ("capital_usd", "policies") if len(where) == 1 else _keys(name)
+        known = ("capital_usd", "policies", "breakers") if len(where) == 1 else _keys(name)
         return where, f"{name}unknown key {key!r}{_close(str(key), known)}"
     if kind == "missing":
         return where[:-1], f"{name}key {key!r} is missing"
@@ -346,15 +366,24 @@ def _fault(item: Any, raw: Any) -> tuple[tuple[Any, ...], str]:
     return where, f"{name}{key}={json.dumps(item.get('input'), default=str)}: {reason}"
 
 
+def _unknown_breaker(item: Any) -> str:
+    there = f"there are: {', '.join(KINDS)}"
+    if item["type"] == "union_tag_not_found":
+        return f"a breaker has no name; {there}"
+    given = str(item["ctx"]["tag"])
+    return f"unknown breaker {given!r}{_close(given, tuple(KINDS))}; {there}"
+
+
 def _name(where: tuple[Any, ...], raw: Any) -> str:
+    key = "name" if where[:1] == ("breakers",) else "type"
     try:
-        return f"{raw['policies'][where[1]]['type']}: " if len(where) > 1 else ""
+        return f"{raw[where[0]][where[1]][key]}: " if len(where) > 1 else ""
     except (KeyError, IndexError, TypeError):
         return ""
 
 
 def _keys(name: str) -> tuple[str, ...]:
-    kind = globals().get(name.removesuffix(": "))
+    kind = KINDS.get(name.removesuffix(": ")) or globals().get(name.removesuffix(": "))
     return (
         tuple(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else ()
     )
