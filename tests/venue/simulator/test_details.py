@@ -4,6 +4,7 @@ import asyncio
 
 import aiohttp
 import pytest
+from polymarket.models.data.analytics import PriceHistoryPoint
 
 from venue.simulator.limits import RATES, Limits
 from venue.simulator.ws_live import MAX_FRAMES, RESTARTING, TOO_MANY_FRAMES
@@ -63,6 +64,8 @@ async def test_price_history_has_one_point_a_bucket_and_mirrors_down(make_stage)
     following = page["pagination"]["next_cursor"]
     _, rest = await get(stage, f"token_id={market.up_token}&{span}&cursor={following}")
     assert page["data"] + rest["data"] == up["data"]
+    read = PriceHistoryPoint.parse_response_list(up["data"])
+    assert [round(point.timestamp.timestamp()) for point in read] == times
 
 
 @pytest.mark.parametrize("query", ["", "token_id=1", "token_id=UP&interval=2h",

@@ -3,6 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from polymarket import RebatedFee
+from polymarket.models.data.activity import MakerRebateActivity, parse_activity
 
 from engine.matching.audit import imbalances
 from models.markets import Outcome, Side, taker_fee_e6
@@ -72,7 +74,10 @@ async def test_a_maker_is_paid_a_fifth_of_the_fee_at_midnight(traded):
     (rebate,) = after["rebates"]
     assert (rebate["day"], rebate["cash_e6"]) == (DAY, owed)
     (row,) = await activity(stage, maker)
-    assert row["usdc_size"] * 1_000_000 == pytest.approx(owed)
+    assert to_cash_e6(row["usdc_size"]) == owed
+    read = parse_activity(row)
+    assert isinstance(read, MakerRebateActivity)
+    assert to_cash_e6(read.amount) == to_cash_e6(RebatedFee.parse_response(told).rebated_fees_usdc)
     assert await rebates_told(stage, maker, DAY) == [told]
     assert await rebates_told(stage, maker, NEXT_DAY) == []
     assert await rebates_told(stage, taker, DAY) == []
