@@ -57,7 +57,8 @@ class OrderIndex:
 
     def of_intent(self, intent_id: str, condition_id: str) -> Order | None:
         """The order of a wish, None while it has none."""
-        self.add(self._orders.open_orders(condition_id))
+        if intent_id not in self._by_intent:
+            self.add(self._orders.open_orders(condition_id))
         return self._orders.order(self._by_intent.get(intent_id, ""))
 
     def work(self, parent: str, condition_id: str) -> Work:
