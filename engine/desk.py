@@ -7,7 +7,7 @@ from engine.conditional.guards import Guards
 from engine.conditional.wishes import conditions_of_place, conditions_of_protect
 from engine.execution.parents import Executions
 from engine.execution.wishes import execution_of
-from engine.intents import share_fault, to_request
+from engine.intents import reason_fault, share_fault, to_request
 from engine.order_index import OrderIndex, parent_of
 from engine.orders import OrderManager
 from engine.portfolio import Portfolio
@@ -305,8 +305,10 @@ class Desk:
         return plan_quote(quote, view.open_orders, holdings, market, self._agent, self._id)
 
     async def _target(self, target: Target, view: MarketView) -> None:
-        fault = target_fault(target, view.market) or share_fault(
-            confidence=target.confidence, probability=target.probability
+        fault = (
+            target_fault(target, view.market)
+            or reason_fault(target.reason)
+            or share_fault(confidence=target.confidence, probability=target.probability)
         )
         if fault:
             self._refuse(view, Refusal("invalid", fault), told(target))

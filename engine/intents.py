@@ -9,7 +9,7 @@ from models.units import PRICE_ONE, SECOND_NS, USD
 from risk.sizing import minimum_e6, size_for_budget_e6, whole_e6
 from strategies.base import BookView, Place
 
-__all__ = ["Refusal", "share_fault", "to_request"]
+__all__ = ["Refusal", "reason_fault", "share_fault", "to_request"]
 
 GTD_LEAST_S = 180
 """The venue refuses a GTD order that expires sooner."""
@@ -81,9 +81,18 @@ def _fault(place: Place) -> str:
         return f"a post-only order can't be {place.tif}"
     if place.post_only and place.price_e4 is None:
         return "a post-only order needs price_e4"
-    if not isinstance(place.reason, str):
-        return f"reason={place.reason!r} must be text"
+    if fault := reason_fault(place.reason):
+        return fault
     return share_fault(confidence=place.confidence, probability=place.probability)
+
+
+def reason_fault(reason: object) -> str:
+    """Return why a reason can't be kept, or an empty text: the store takes text without NUL."""
+    if not isinstance(reason, str):
+        return f"reason={reason!r} must be text"
+    if "\x00" in reason or any("\ud800" <= letter <= "\udfff" for letter in reason):
+        return f"reason={reason[:60]!r} has letters no text file could hold"
+    return ""
 
 
 def share_fault(**shares: object) -> str:

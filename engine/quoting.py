@@ -8,7 +8,7 @@ are asks.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from engine.intents import share_fault
+from engine.intents import reason_fault, share_fault
 from engine.order_index import parent_of
 from models.markets import Market, Outcome, Side
 from models.orders import Order, OrderRequest, TimeInForce
@@ -101,8 +101,8 @@ def fault_of(quote: Quote, market: Market) -> str:
             return f"{name}_size_e6={size!r} must be a whole number of at least 0"
     if quote.bid_e4 is not None and quote.ask_e4 is not None and quote.bid_e4 >= quote.ask_e4:
         return f"bid_e4={quote.bid_e4} is not below ask_e4={quote.ask_e4}"
-    if not isinstance(quote.reason, str):
-        return f"reason={quote.reason!r} must be text"
+    if fault := reason_fault(quote.reason):
+        return fault
     return share_fault(probability=quote.probability)
 
 

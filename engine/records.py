@@ -62,4 +62,4 @@ def _plain(value: object) -> object:
         return [_plain(one) for one in value]
     if isinstance(value, float) and isfinite(value):
         return value
-    return str(value)
+    return str(value).encode("utf-8", "replace").decode()

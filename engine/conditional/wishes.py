@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
+from engine.intents import reason_fault
 from engine.refusals import Refusal
 from models.conditional import Condition, ConditionKind, ConditionState
 from models.markets import Market, Outcome
@@ -110,9 +111,7 @@ def _protect_fault(protect: Protect, market: Market) -> str:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if value is not None and not (number and isfinite(value) and value > 0):
             return f"{name}={value!r} must be a number of seconds above zero"
-    if not isinstance(protect.reason, str):
-        return f"reason={protect.reason!r} must be text"
-    return ""
+    return reason_fault(protect.reason)
 
 
 def _prices_fault(stop: object, take: object, market: Market) -> str:

@@ -2,7 +2,7 @@
 
 from math import isfinite
 
-from engine.intents import share_fault
+from engine.intents import reason_fault, share_fault
 from engine.refusals import Refusal
 from models.execution import Algo, AtEnd, Execution
 from models.markets import Market, Outcome, Side
@@ -68,8 +68,8 @@ def _fault(execute: Execute, market: Market) -> str:
         return f"price_e4={price!r} must be a multiple of {tick} up to {PRICE_ONE - tick}"
     if execute.duration_s is not None and not (_number(execute.duration_s) >= 1):
         return f"duration_s={execute.duration_s!r} must be at least 1"
-    if not isinstance(execute.reason, str):
-        return f"reason={execute.reason!r} must be text"
+    if fault := reason_fault(execute.reason):
+        return fault
     return share_fault(
         confidence=execute.confidence,
         probability=execute.probability,
