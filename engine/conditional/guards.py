@@ -36,7 +36,7 @@ Clear = Callable[[MarketView, Condition], Awaitable[None]]
 HIGH_EVERY_NS = SECOND_NS
 """A trailing stop's new highs are written down no more often than this."""
 AGAIN_NS = SECOND_NS // 2
-"""Least time between two orders of one condition."""
+"""Least time between two attempts of one condition to sell."""
 
 
 class Guards:
@@ -216,13 +216,13 @@ class Guards:
         now = view.now_ns
         if not view.fresh or now - self._tried_ns.get(one.id, 0) < AGAIN_NS:
             return
+        self._tried_ns[one.id] = now
         await clear(view, one)
         left = self._left_e6(one, self._index.work(one.id, one.condition_id).filled_e6)
         size = whole_e6(min(left, self._orders.free_shares_e6(one.token_id)))
         bid = self._bid_e4(one, view)
         if size < STEP_E6 or bid is None:
             return
-        self._tried_ns[one.id] = now
         tick = view.market.tick_e4
         request = OrderRequest(
             intent_id=self._index.next_id(one.id),
