@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import structlog
 
 from models.agents import AgentStatus, Lifecycle
 from models.errors import StoreUnavailable
-from store import state
+from store import risk, state
 from store.database import Database
 
 log = structlog.get_logger(__name__)
@@ -17,11 +18,17 @@ HALT_POLL_S = 1.0
 
 
 async def halt_reason(database: Database, agent: str | None = None) -> str:
-    """Return why the floor, or this agent, must not trade now; empty when it may."""
+    """Return why the floor, or this agent, must not trade now; empty when it may.
+
+    Kill switch and breakers stop agents, not what watches over them: without an agent only a halt
+    counts.
+    """
     halt = await state.halted(database)
     if halt is not None:
         return f"the floor is halted: {halt.reason}"
     if agent is not None:
+        if reason := await risk.stop_reason(database, agent):
+            return reason
         row = await database.fetch_one(
             "SELECT status, status_reason, enabled, lifecycle FROM agents WHERE name = %s", [agent]
         )
@@ -34,6 +41,11 @@ async def halt_reason(database: Database, agent: str | None = None) -> str:
         if not row["enabled"]:
             return f"{agent} is disabled in its file, or has none"
     return ""
+
+
+def _kill_file_reason(home: Path | None) -> str:
+    kill = risk.read_kill_file(home) if home is not None else None
+    return "" if kill is None else str(kill)
 
 
 class Progress:
@@ -62,9 +74,14 @@ class Progress:
 
 @asynccontextmanager
 async def watch_for_halt(
-    database: Database, halt: asyncio.Event, agent: str | None = None
+    database: Database,
+    halt: asyncio.Event,
+    agent: str | None = None,
+    home: Path | None = None,
 ) -> AsyncIterator[None]:
     """Set `halt` within about a second of the floor being halted or the agent paused.
+
+    With `home` the kill switch's file there counts too: it works while Postgres is away.
 
     Prefect's own cancellation stops working for a run that lived through a server outage, so a
     session must not rely on it alone.
@@ -73,7 +90,7 @@ async def watch_for_halt(
     async def poll() -> None:
         while not halt.is_set():
             try:
-                reason = await halt_reason(database, agent)
+                reason = _kill_file_reason(home) or await halt_reason(database, agent)
             except StoreUnavailable:
                 reason = ""
             except Exception as error:  # whatever it is, the next look must still come

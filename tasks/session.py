@@ -1,7 +1,6 @@
 """One agent's session: everything a trader needs, opened, guarded and closed in order."""
 
 import asyncio
-import hashlib
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -29,6 +28,7 @@ from store.urls import urls
 from strategies import library
 from tasks.agent_files import read_agents
 from tasks.alerts import Alerts
+from tasks.api_keys import api_nonce
 from tasks.guards import Progress, halt_reason, watch_for_halt
 from tasks.holders import is_dead, process_name
 from tasks.supervision import over_budget
@@ -55,11 +55,6 @@ AWAY = (StoreUnavailable, VenueError, NotReady, LeaseLost)
 """Errors of a session that are no fault of its agent: they don't count as restarts."""
 
 WindowStep = Callable[["TradingSession", Market], Awaitable[None]]
-
-
-def api_nonce(agent: str) -> int:
-    """Nonce of the agent's own API key, so that heartbeats and cancel-all act on it alone."""
-    return int.from_bytes(hashlib.sha256(agent.encode()).digest()[:4], "big")
 
 
 class WindowFailed(FloorError):
@@ -267,7 +262,7 @@ class TradingSession:
             await self.trader.start()
             await agents.set_status(self.database, self.spec.name, AgentStatus.RUNNING)
             await self._stack.enter_async_context(
-                watch_for_halt(self.database, self.halt, self.spec.name)
+                watch_for_halt(self.database, self.halt, self.spec.name, self.settings.floor_home)
             )
         except BaseException as error:
             await self.trader.stop("could not start")

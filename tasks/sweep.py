@@ -1,0 +1,187 @@
+"""Cancelling everything at the venue, quickly and with each agent's own key.
+
+The venue counts cancels by signer, and all agents sign with one: a burst of 120, then 80 a second;
+a request beyond that is refused whole. So up to about a hundred orders go with one cancel-all per
+agent at once, and more of them by their ids in paced batches: 200 orders take a good second.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+import structlog
+
+from models.errors import FloorError, VenueError
+from models.settings import Settings
+from tasks.api_keys import api_nonce
+from venue.polymarket.client import PolymarketVenue
+from venue.polymarket.limits import TokenBucket
+
+log = structlog.get_logger(__name__)
+
+BATCH = 25
+RATE, BURST = 80.0, 120.0
+AT_ONCE = 100
+"""Up to so many orders cancel-all needs no more than the burst, a request per agent included."""
+ROUND_S = 0.25
+CALL_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep did.
+
+    ``left`` is how many orders are still open, None where the venue does not say; ``seconds`` how
+    long it took until the last order was cancelled, opening the lines included.
+    """
+
+    cancelled: int = 0
+    left: int | None = None
+    seconds: float = 0.0
+    faults: Mapping[str, str] = field(default_factory=dict)
+    """Why, by agent, where its orders could not be asked to go."""
+
+    @property
+    def clean(self) -> bool:
+        """The venue itself says that nothing is open any more."""
+        return self.left == 0
+
+
+class Sweeper:
+    """``async with Sweeper(settings)``: lines to the venue for as many agents as are named."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._began = time.monotonic()
+        self._opening: dict[str, asyncio.Task[PolymarketVenue]] = {}
+        self._pacer = TokenBucket("cancels", RATE, BURST, patience_s=60.0, clock=time.monotonic)
+        self._gone: set[str] = set()
+        self._gone_at = self._began
+        self.faults: dict[str, str] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for task in self._opening.values():
+            task.cancel()
+        opened = await asyncio.gather(*self._opening.values(), return_exceptions=True)
+        lines = [line for line in opened if isinstance(line, PolymarketVenue)]
+        await asyncio.gather(*(line.close() for line in lines), return_exceptions=True)
+
+    def open(self, agents: Iterable[str]) -> None:
+        """Begin to open lines with these agents' keys, all at the same time."""
+        for agent in agents:
+            if agent not in self._opening:
+                self._opening[agent] = asyncio.create_task(
+                    PolymarketVenue.connect(
+                        self._settings, nonce=api_nonce(agent), agent=agent, timeout_s=CALL_S
+                    ),
+                    name=f"sweep {agent}",
+                )
+
+    async def run(
+        self, owners: Mapping[str, str], *, settle_s: float = 0.0, patience_s: float = 15.0
+    ) -> Swept:
+        """Cancel until the venue lists nothing any more, or patience is over. Never raises.
+
+        Parameters
+        ----------
+        owners
+            Agents of orders by id, as far as they are known.
+        settle_s
+            Look again until so many seconds have passed, for what was sent meanwhile.
+        """
+        lines = await self._lines()
+        left: int | None = None
+        turn = 0
+        while lines:
+            try:
+                opened = await _listed(lines, turn)
+                left = len(opened)
+                if opened:
+                    await self._cancel(lines, opened, owners, turn)
+                elif time.monotonic() - self._began >= settle_s:
+                    break
+            except VenueError as error:
+                self.faults["venue"] = str(error)
+                left = None
+            if time.monotonic() - self._began > patience_s:
+                break
+            turn += 1
+            await asyncio.sleep(ROUND_S)
+        if left == 0:
+            self.faults.pop("venue", None)
+        return Swept(len(self._gone), left, self._gone_at - self._began, dict(self.faults))
+
+    async def _lines(self) -> dict[str, PolymarketVenue]:
+        found = {}
+        await asyncio.gather(*self._opening.values(), return_exceptions=True)
+        for agent, task in self._opening.items():
+            error = task.exception()
+            if error is None:
+                found[agent] = task.result()
+            else:
+                told = str(error) if isinstance(error, FloorError) else type(error).__name__
+                self.faults[agent] = told
+        return found
+
+    async def _cancel(
+        self,
+        lines: Mapping[str, PolymarketVenue],
+        opened: list[str],
+        owners: Mapping[str, str],
+        turn: int,
+    ) -> None:
+        if len(opened) + len(lines) <= AT_ONCE and turn == 0:
+            calls = [self._cancel_all(line) for line in lines.values()]
+        else:
+            calls = [
+                self._cancel_some(lines[agent], ids[at : at + BATCH])
+                for agent, ids in _by_line(lines, opened, owners, turn).items()
+                for at in range(0, len(ids), BATCH)
+            ]
+        for outcome in await asyncio.gather(*calls, return_exceptions=True):
+            if isinstance(outcome, VenueError):
+                self.faults["venue"] = str(outcome)
+            elif isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _cancel_all(self, line: PolymarketVenue) -> None:
+        report = await line.cancel_all()
+        self._pacer.charge(1 + len(report.cancelled))
+        self._note(report.cancelled)
+
+    async def _cancel_some(self, line: PolymarketVenue, ids: list[str]) -> None:
+        await self._pacer.take(len(ids))
+        self._note((await line.cancel(ids)).cancelled)
+
+    def _note(self, cancelled: Iterable[str]) -> None:
+        before = len(self._gone)
+        self._gone |= set(cancelled)
+        if len(self._gone) > before:
+            self._gone_at = time.monotonic()
+
+
+async def _listed(lines: Mapping[str, PolymarketVenue], turn: int) -> list[str]:
+    """The wallet's open orders, asked through another line each time."""
+    line = list(lines.values())[turn % len(lines)]
+    return [order.order_id for order in await line.open_orders()]
+
+
+def _by_line(
+    lines: Mapping[str, PolymarketVenue],
+    opened: Iterable[str],
+    owners: Mapping[str, str],
+    turn: int,
+) -> dict[str, list[str]]:
+    """Orders by the line to cancel them through: their agent's, and each in turn where unknown."""
+    names = list(lines)
+    found: dict[str, list[str]] = defaultdict(list)
+    for order_id in opened:
+        owner = owners.get(order_id, "") if turn < len(names) else ""
+        found[owner if owner in lines else names[turn % len(names)]].append(order_id)
+    return found
