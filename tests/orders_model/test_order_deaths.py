@@ -69,3 +69,20 @@ def test_the_venue_cancels_for_a_session_that_died(open_stage: Any) -> None:
     stage.check_agreed(books)
     assert [order.state for order in books.orders] == [OrderState.CANCELLED]
     assert books.reserved_cash_e6 == 0
+
+
+@pytest.mark.parametrize("fault", ["accept-then-500", "accept-then-drop", "unmatched-answer"])
+def test_a_wish_without_a_clear_answer_is_never_sent_twice(open_stage: Any, fault: str) -> None:
+    """Whoever insists, before a crash or after it, gets the order there is."""
+    stage: Stage = open_stage()
+    assert stage.begin(listens=False)
+    wish = stage.wish()
+    stage.fault(fault, count=1)
+    for _ in range(2):
+        stage.ask(session.Place(wish))
+    stage.crash()
+    stage.begin_surely()
+    stage.ask(session.Place(wish))
+    stage.check_nothing_doubled_or_lost()
+    stage.check_agreed(stage.settle())
+    assert len(stage.ledger()["orders"]) == 1
