@@ -24,7 +24,9 @@ from engine.backtest.layout import (
     HIT,
     IGNORED,
     LIMIT,
+    MOST_MOVED,
     MOST_PRINTS,
+    MOVED,
     NEVER,
     NEW_MARKET,
     NO_ASK,
@@ -35,6 +37,7 @@ from engine.backtest.layout import (
     PRINTS,
     READY,
     RECV,
+    RESTS,
     ROW,
     SEEN,
     SLOTS,
@@ -42,6 +45,7 @@ from engine.backtest.layout import (
     STEP,
     STOP,
     TELL,
+    TOOK,
     TOUCHED,
     TS,
     UNKNOWN,
@@ -190,10 +194,21 @@ def see(
     return code
 
 
+@compiled
+def keep_least(at: Ints, sizes: Ints, meta: Ints, least: Ints, moved: Ints) -> None:
+    """Note the least that was shown, after a moment, of levels we took of."""
+    for k in range(at[MOVED]):
+        slot, side, price = moved[k, 0], moved[k, 1], moved[k, 2]
+        known = meta[slot, BEST_BID] != NO_BID or meta[slot, BEST_ASK] != NO_ASK
+        if known and sizes[slot, side, price] < least[slot, side, price]:
+            least[slot, side, price] = sizes[slot, side, price]
+    at[MOVED] = 0
+
+
 @inlined
 def happen(
     ts: Ints, kind: Ints, side: Ints, market: Ints, price: Ints, size: Ints, at: Ints,
-    slot_of: Ints, sizes: Ints, meta: Ints, watch: Ints, prints: Ints,
+    slot_of: Ints, sizes: Ints, meta: Ints, watch: Ints, prints: Ints, least: Ints, moved: Ints,
 ) -> int:  # fmt: skip
     """Take the rest of a moment into the venue's books; `OURS` when it concerns our orders."""
     j = at[VENUE]
@@ -218,13 +233,23 @@ def happen(
                     if meta[slot, ENGAGED] != 0 and (
                         dark
                         or meta[slot, EVERY] != 0
-                        or watch[slot, side[j], price[j]] != 0
+                        or watch[slot, side[j], price[j]] == RESTS
                         or meta[slot, BEST_ASK] <= meta[slot, OUR_BID]
                         or meta[slot, BEST_BID] >= meta[slot, OUR_ASK]
                         or (meta[slot, BEST_BID] == NO_BID and meta[slot, BEST_ASK] == NO_ASK)
                     ):
                         meta[slot, HIT] = 1
                         at[STOP] = 1
+                    elif watch[slot, side[j], price[j]] == TOOK:
+                        k = at[MOVED]
+                        if k < MOST_MOVED:
+                            moved[k, 0] = slot
+                            moved[k, 1] = side[j]
+                            moved[k, 2] = price[j]
+                            at[MOVED] = k + 1
+                        else:
+                            meta[slot, HIT] = 1
+                            at[STOP] = 1
                 elif what == CLEAR:
                     clear_book(sizes, meta, slot)
                     if meta[slot, ENGAGED] != 0:
@@ -253,6 +278,8 @@ def happen(
             code = OURS if at[STOP] != 0 else LIMIT
             at[STOP] = 0
     at[VENUE] = j
+    if at[MOVED] != 0 and code != NEW_MARKET:
+        keep_least(at, sizes, meta, least, moved)
     return code
 
 
@@ -307,12 +334,15 @@ def run_view(
 @compiled
 def run_venue(
     limit: int, ts: Ints, kind: Ints, side: Ints, market: Ints, price: Ints, size: Ints, at: Ints,
-    slot_of: Ints, sizes: Ints, meta: Ints, watch: Ints, prints: Ints,
+    slot_of: Ints, sizes: Ints, meta: Ints, watch: Ints, prints: Ints, least: Ints, moved: Ints,
 ) -> int:  # fmt: skip
     """Let everything happen up to `limit`, the view staying where it is."""
     end = at[END]
     while at[VENUE] < end and ts[at[VENUE]] <= limit:
-        code = happen(ts, kind, side, market, price, size, at, slot_of, sizes, meta, watch, prints)
+        code = happen(
+            ts, kind, side, market, price, size, at,
+            slot_of, sizes, meta, watch, prints, least, moved,
+        )  # fmt: skip
         if code != LIMIT:
             return code
     return LIMIT
@@ -323,6 +353,7 @@ def run_both(
     limit: int, ts: Ints, recv: Ints, kind: Ints, side: Ints, market: Ints, price: Ints,
     size: Ints, at: Ints, delays: Ints, slot_of: Ints, sizes: Ints, meta: Ints,
     venue_sizes: Ints, venue_meta: Ints, watch: Ints, prints: Ints,
+    least: Ints, moved: Ints,
 ) -> int:  # fmt: skip
     """Let both go on in the order of time; what happens and is seen at once happens first."""
     end = at[END]
@@ -335,7 +366,7 @@ def run_both(
                 return LIMIT
             code = happen(
                 ts, kind, side, market, price, size, at,
-                slot_of, venue_sizes, venue_meta, watch, prints,
+                slot_of, venue_sizes, venue_meta, watch, prints, least, moved,
             )  # fmt: skip
         elif seen > limit or seen == NEVER:
             return LIMIT

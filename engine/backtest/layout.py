@@ -54,9 +54,11 @@ STOP = 6
 """Whether the moment that is being taken stops the loop at its end."""
 PRINTS = 7
 """Prints in the buffer."""
-SLOTS = 8
+MOVED = 8
+"""Levels in the buffer of those we took of that changed in this moment."""
+SLOTS = 9
 """Slots in use so far, free ones among them included."""
-AT = 9
+AT = 10
 
 # --- why a loop stopped
 LIMIT = 0
@@ -73,5 +75,8 @@ OURS = 4
 UNKNOWN, IGNORED = -1, -2
 """In `slot_of`: a market not met yet, and one nobody trades."""
 
+RESTS, TOOK = 1, 2
+"""In `watch`: an order of ours rests at the level, or only took something of it."""
+MOST_MOVED = 1024
 MOST_PRINTS = 4096
 """Prints of one moment that may concern our orders."""

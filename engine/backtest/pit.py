@@ -68,9 +68,18 @@ class TapeDepth(Depth):
             for price in list(taken):
                 shown = self.size(bid, price)
                 if shown is not None:
-                    taken[price] = min(taken[price], shown)
+                    least = self._least(bid, price)
+                    taken[price] = min(taken[price], shown, least)
                     if not taken[price]:
                         del taken[price]
+
+    def _least(self, bid: bool, price_e4: int) -> int:
+        """Least shown of a level we took of since anybody looked, where the loops kept it."""
+        slot = self._reel.slot(self._index)
+        side = on.BID if bid else on.ASK
+        if slot is None or self._reel.watch[slot, side, price_e4] != on.TOOK:
+            return on.NEVER
+        return int(self._reel.least[slot, side, price_e4])
 
     def size(self, bid: bool, price_e4: int) -> int | None:
         facts = self._facts()
@@ -371,6 +380,9 @@ class Pit:
         """Have the venue's books as of now, before anything of ours meets them."""
         if not self.resting:
             self.catch_up(self.clock.now)
+        for condition_id in sorted(self.engaged):
+            self._depths[condition_id].show()
+            self._watch(condition_id)
 
     def catch_up(self, now_ns: int) -> None:
         """Have the venue's books, in which no order of ours rests, as of `now_ns`."""
@@ -417,8 +429,9 @@ class Pit:
     def _watch(self, condition_id: str) -> None:
         """Tell the loops which rows of a market concern our orders from now on."""
         resting = [one.order for one in self.shadow.resting(condition_id)]
-        levels = [(on.BID if one.bid else on.ASK, one.up_price_e4) for one in resting]
-        levels += self._depths[condition_id].taken_levels()
+        levels = list(self._depths[condition_id].taken_levels())
+        took = len(levels)
+        levels += [(on.BID if one.bid else on.ASK, one.up_price_e4) for one in resting]
         (self.resting.add if resting else self.resting.discard)(condition_id)
         (self.engaged.add if levels else self.engaged.discard)(condition_id)
         slot = self.reel.slot(self._index[condition_id])
@@ -427,8 +440,11 @@ class Pit:
         watch, row = self.reel.watch, self.reel.venue.meta[slot]
         for side, price in self._watched.pop(slot, ()):
             watch[slot, side, price] = 0
-        for side, price in levels:
-            watch[slot, side, price] = 1
+        shows = row[on.BEST_BID] != on.NO_BID or row[on.BEST_ASK] != on.NO_ASK
+        for place, (side, price) in enumerate(levels):
+            watch[slot, side, price] = on.TOOK if place < took else on.RESTS
+            size = self.reel.venue.sizes[slot, side, price]
+            self.reel.least[slot, side, price] = size if shows else on.NEVER
         if levels:
             self._watched[slot] = levels
         row[on.ENGAGED] = bool(levels)

@@ -86,6 +86,9 @@ class Reel:
         self.first = first
         self.slot_of = np.full(max(1, len(tape.markets)), on.UNKNOWN, np.int32)
         self.watch = np.zeros(self.view.sizes.shape, np.uint8)
+        self.least: Ints = np.zeros(self.view.sizes.shape, np.int64)
+        """Least the venue showed of a level since we took of it, where `watch` says `TOOK`."""
+        self._moved: Ints = np.zeros((on.MOST_MOVED, 3), np.int64)
         self.prints: Ints = np.zeros((on.MOST_PRINTS, 4), np.int64)
         delays = np.array([feed.next_ns() for _ in range(_DELAYS)], np.int64)
         self._delays = delays[:1].copy() if (delays == delays[0]).all() else delays
@@ -123,6 +126,7 @@ class Reel:
                 for books in self._sets():
                     books.grow()
                 self.watch = np.concatenate([self.watch, np.zeros_like(self.watch)])
+                self.least = np.concatenate([self.least, np.zeros_like(self.least)])
             self.at[on.SLOTS] = slot + 1
         step = self.tape.markets[market].tick_e4
         for books in self._sets():
@@ -203,6 +207,7 @@ class Reel:
                 code = _RUN_BOTH(
                     limit_ns, *self._rows, self.at, self._delays, self.slot_of, view.sizes,
                     view.meta, self.venue.sizes, self.venue.meta, self.watch, self.prints,
+                    self.least, self._moved,
                 )  # fmt: skip
             else:
                 code = _RUN_VIEW(
@@ -226,7 +231,7 @@ class Reel:
         while True:
             code = _RUN_VENUE(
                 now_ns, *self._happening, self.at, self.slot_of, self.venue.sizes,
-                self.venue.meta, self.watch, self.prints,
+                self.venue.meta, self.watch, self.prints, self.least, self._moved,
             )  # fmt: skip
             if code == on.NEW_MARKET:
                 self._admit(int(self.tape.market[self.row]))
