@@ -12,6 +12,7 @@ from typing import Any
 from engine.backtest.compiled import compiled, inlined
 from engine.backtest.layout import (
     ARMED,
+    ASSET,
     BEST_ASK,
     BEST_BID,
     BID,
@@ -20,12 +21,14 @@ from engine.backtest.layout import (
     END,
     ENGAGED,
     EVERY,
+    EVERY_SPOT,
     HAPPENED,
     HIT,
     IGNORED,
     LIMIT,
     MOST_MOVED,
     MOST_PRINTS,
+    MOST_SPOTS,
     MOVED,
     NEVER,
     NEW_MARKET,
@@ -42,6 +45,7 @@ from engine.backtest.layout import (
     SEEN,
     SLOTS,
     SPECIAL,
+    SPOTS,
     STEP,
     STOP,
     TELL,
@@ -146,7 +150,7 @@ def touch(meta: Ints, slot: int, now: int, at: Ints) -> None:
 @inlined
 def see(
     ts: Ints, recv: Ints, kind: Ints, side: Ints, market: Ints, price: Ints, size: Ints, at: Ints,
-    now: int, slot_of: Ints, sizes: Ints, meta: Ints,
+    now: int, slot_of: Ints, sizes: Ints, meta: Ints, spots: Ints,
 ) -> int:  # fmt: skip
     """Take the rest of a moment into the view; `LIMIT` when it is complete and stops nothing."""
     i = at[VIEW]
@@ -156,7 +160,19 @@ def see(
     code = -1
     while code < 0:
         what = kind[i]
-        if what == SPOT:
+        if what == SPOT and at[EVERY_SPOT] == 0 and at[SPOTS] < MOST_SPOTS:
+            k = at[SPOTS]
+            spots[k, 0] = ts[i]
+            spots[k, 1] = now
+            spots[k, 2] = market[i]
+            spots[k, 3] = side[i]
+            spots[k, 4] = size[i]
+            at[SPOTS] = k + 1
+            if side[i] == CHAINLINK:
+                for one in range(at[SLOTS]):
+                    if meta[one, ASSET] == market[i] + 1:
+                        touch(meta, one, now, at)
+        elif what == SPOT:
             at[ROW] = i
             code = SPECIAL
         elif what == DARK:
@@ -314,7 +330,7 @@ def check_rows(
 @compiled
 def run_view(
     limit: int, ts: Ints, recv: Ints, kind: Ints, side: Ints, market: Ints, price: Ints,
-    size: Ints, at: Ints, delays: Ints, slot_of: Ints, sizes: Ints, meta: Ints,
+    size: Ints, at: Ints, delays: Ints, slot_of: Ints, sizes: Ints, meta: Ints, spots: Ints,
 ) -> int:  # fmt: skip
     """Let the view see everything up to `limit`."""
     end = at[END]
@@ -324,7 +340,7 @@ def run_view(
             return LIMIT
         code = see(
             ts, recv, kind, side, market, price, size, at,
-            now, slot_of, sizes, meta,
+            now, slot_of, sizes, meta, spots,
         )  # fmt: skip
         if code != LIMIT:
             return code
@@ -353,7 +369,7 @@ def run_both(
     limit: int, ts: Ints, recv: Ints, kind: Ints, side: Ints, market: Ints, price: Ints,
     size: Ints, at: Ints, delays: Ints, slot_of: Ints, sizes: Ints, meta: Ints,
     venue_sizes: Ints, venue_meta: Ints, watch: Ints, prints: Ints,
-    least: Ints, moved: Ints,
+    least: Ints, moved: Ints, spots: Ints,
 ) -> int:  # fmt: skip
     """Let both go on in the order of time; what happens and is seen at once happens first."""
     end = at[END]
@@ -373,7 +389,7 @@ def run_both(
         else:
             code = see(
                 ts, recv, kind, side, market, price, size, at,
-                seen, slot_of, sizes, meta,
+                seen, slot_of, sizes, meta, spots,
             )  # fmt: skip
         if code != LIMIT:
             return code

@@ -20,8 +20,8 @@ STEP = 4
 READY = 5
 TS = 6
 RECV = 7
-TAKEN = 8
-"""Whether a market has the slot."""
+ASSET = 8
+"""One more than the index of the market's asset; 0 for a slot that is free."""
 CHANGED = 9
 """Something in view changed since this was last taken back (ladders of the view)."""
 ARMED = 10
@@ -56,9 +56,13 @@ PRINTS = 7
 """Prints in the buffer."""
 MOVED = 8
 """Levels in the buffer of those we took of that changed in this moment."""
-SLOTS = 9
+SPOTS = 9
+"""Spot prices in the buffer."""
+EVERY_SPOT = 10
+"""Whether every spot price stops the loop."""
+SLOTS = 11
 """Slots in use so far, free ones among them included."""
-AT = 10
+AT = 12
 
 # --- why a loop stopped
 LIMIT = 0
@@ -78,5 +82,6 @@ UNKNOWN, IGNORED = -1, -2
 RESTS, TOOK = 1, 2
 """In `watch`: an order of ours rests at the level, or only took something of it."""
 MOST_MOVED = 1024
+MOST_SPOTS = 4096
 MOST_PRINTS = 4096
 """Prints of one moment that may concern our orders."""

@@ -104,6 +104,7 @@ class Player:
         self.scouting = Scouting(self.reel) if scouting else None
         self.behind = Behind(self.now, self._deepen)
         self._winners = winners
+        self._hears_spot = any(one.data.indicators.hears_spot for one in self.agents)
         self.won: dict[int, int] = {}
         """Who won, by market index: 0 Up, 1 Down."""
         self._open: list[tuple[Agent, TapeWindow]] = []
@@ -199,9 +200,11 @@ class Player:
     def _arm(self) -> None:
         """Tell the loops from when on a change is to stop them, market by market."""
         meta = self.reel.view.meta
+        every_spot = self._hears_spot
         for index, windows in self._by_market.items():
             slot = self.reel.slot(index)
             if slot is None:
+                every_spot = every_spot or bool(windows)
                 continue
             from_ns = on.NEVER
             for window in windows:
@@ -211,6 +214,7 @@ class Player:
                     touch_ns = 0 if window.watchful else window.pace.touch_ns
                     from_ns = from_ns if touch_ns is None else min(from_ns, touch_ns)
             meta[slot, on.ARMED] = from_ns
+        self.reel.at[on.EVERY_SPOT] = every_spot
 
     def _arrive_at(self, now_ns: int) -> None:
         """Do all that is due at this moment."""
@@ -221,6 +225,7 @@ class Player:
 
     def _touch(self) -> None:
         """Tell the windows what changed in view."""
+        self._hear_spots()
         meta = self.reel.view.meta
         for index, windows in self._by_market.items():
             slot = self.reel.slot(index)
@@ -380,8 +385,24 @@ class Player:
         self.shelf.clear(index)
         self.reel.dismiss(index)
 
+    def _hear_spots(self) -> None:
+        """Tell everybody the spot prices that were seen since the last stop."""
+        if not self.reel.at[on.SPOTS]:
+            return
+        rows = self.reel.take_spots()
+        for feed in np.unique(rows[:, 2:4], axis=0) if len(rows) > 1 else rows[:, 2:4]:
+            of_feed = rows[(rows[:, 2:4] == feed).all(axis=1)]
+            asset, source = self.tape.assets[feed[0]], SPOT_SOURCES[feed[1]]
+            for agent in self.agents:
+                agent.data.take_spots(asset, source, of_feed)
+        for agent in self.agents:
+            for state in agent.data.states.values():
+                if state.market.strike_e8 is None:
+                    agent.hearing.observe_strike(state)
+
     def _special(self, row: int) -> None:
         """Tell everybody about a row that is more than a level."""
+        self._hear_spots()
         tape, now = self.tape, self.clock.now
         kind, ts = int(tape.kind[row]), int(tape.ts_ns[row])
         what, side = int(tape.market[row]), int(tape.side[row])

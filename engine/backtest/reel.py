@@ -89,6 +89,7 @@ class Reel:
         self.least: Ints = np.zeros(self.view.sizes.shape, np.int64)
         """Least the venue showed of a level since we took of it, where `watch` says `TOOK`."""
         self._moved: Ints = np.zeros((on.MOST_MOVED, 3), np.int64)
+        self.spots: Ints = np.zeros((on.MOST_SPOTS, 5), np.int64)
         self.prints: Ints = np.zeros((on.MOST_PRINTS, 4), np.int64)
         delays = np.array([feed.next_ns() for _ in range(_DELAYS)], np.int64)
         self._delays = delays[:1].copy() if (delays == delays[0]).all() else delays
@@ -129,8 +130,10 @@ class Reel:
                 self.least = np.concatenate([self.least, np.zeros_like(self.least)])
             self.at[on.SLOTS] = slot + 1
         step = self.tape.markets[market].tick_e4
+        assets, mine = self.tape.assets, self.tape.markets[market].asset
+        asset = assets.index(mine) + 1 if mine in assets else len(assets) + 1
         for books in self._sets():
-            books.meta[slot, on.TAKEN] = 1
+            books.meta[slot, on.ASSET] = asset
             books.meta[slot, on.STEP] = step
         # Nobody could say before what to wait for: the first moment stops the loop in any case.
         self.view.meta[slot, on.ARMED] = 0
@@ -207,12 +210,12 @@ class Reel:
                 code = _RUN_BOTH(
                     limit_ns, *self._rows, self.at, self._delays, self.slot_of, view.sizes,
                     view.meta, self.venue.sizes, self.venue.meta, self.watch, self.prints,
-                    self.least, self._moved,
+                    self.least, self._moved, self.spots,
                 )  # fmt: skip
             else:
                 code = _RUN_VIEW(
                     limit_ns, *self._rows, self.at, self._delays, self.slot_of, view.sizes,
-                    view.meta,
+                    view.meta, self.spots,
                 )  # fmt: skip
             if code != on.NEW_MARKET:
                 return int(code)
@@ -226,7 +229,7 @@ class Reel:
         if copying and self.at[on.VIEW] - self.at[on.VENUE] > _FAR_BEHIND:
             # The same rows make the same books: what the view has seen need not happen again.
             self.venue.sizes[:] = self.view.sizes
-            self.venue.meta[:, : on.TAKEN] = self.view.meta[:, : on.TAKEN]
+            self.venue.meta[:, : on.ASSET] = self.view.meta[:, : on.ASSET]
             self.at[on.VENUE] = self.at[on.VIEW]
         while True:
             code = _RUN_VENUE(
@@ -248,6 +251,12 @@ class Reel:
         )  # fmt: skip
         columns: list[list[int]] = self._tops[:, :count].tolist()
         return columns
+
+    def take_spots(self) -> Ints:
+        """Spot prices seen since they were last taken: time, when seen, asset, source, price."""
+        rows = self.spots[: self.at[on.SPOTS]].copy()
+        self.at[on.SPOTS] = 0
+        return rows
 
     def take_prints(self) -> list[list[int]]:
         """Prints of the last moment at the venue that may concern our orders."""

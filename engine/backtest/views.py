@@ -19,6 +19,7 @@ from engine.indicators import Indicators
 from engine.markets import MarketData
 from engine.orders import OrderManager
 from engine.portfolio import Portfolio
+from models.events import SpotSource
 from models.markets import Market, Side
 from models.units import PRICE_ONE
 
@@ -221,3 +222,20 @@ class TapeData(MarketData):
 
     def new_ladder(self, market: Market) -> Ladder:
         return self._ladder(market)
+
+    def take_spots(self, asset: str, source: SpotSource, rows: npt.NDArray[np.int64]) -> None:
+        """Take many prices of one feed at once: rows of time, when seen, and last the price.
+
+        As `MarketData.spot` takes them one by one, but nobody is told.
+        """
+        history = self.history(asset, source)
+        times, prices = rows[:, 0], rows[:, -1]
+        newest = np.append(times[1:] != times[:-1], True)
+        times, prices = times[newest], prices[newest]
+        first = int(np.searchsorted(times, history.last_ns)) if len(history) else 0
+        if first < len(times) and len(history) and times[first] == history.last_ns:
+            history.replace_last(int(prices[first]))
+            first += 1
+        history.append_batch(times[first:], prices[first:])
+        if source is SpotSource.CHAINLINK:
+            self._spot_recv_ns[asset] = int(rows[-1, 1])
