@@ -8,7 +8,7 @@ agent at once, and more of them by their ids in paced batches: 200 orders take a
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -84,26 +84,29 @@ class Sweeper:
                 )
 
     async def run(
-        self, owners: Mapping[str, str], *, settle_s: float = 0.0, patience_s: float = 15.0
+        self,
+        owners: Callable[[], Mapping[str, str]],
+        *,
+        settle_s: float = 0.0,
+        patience_s: float = 15.0,
     ) -> Swept:
         """Cancel until the venue lists nothing any more, or patience is over. Never raises.
 
         Parameters
         ----------
         owners
-            Agents of orders by id, as far as they are known.
+            Tells the agents of orders by id, as far as they are known by now.
         settle_s
             Look again until so many seconds have passed, for what was sent meanwhile.
         """
-        lines = await self._lines()
         left: int | None = None
         turn = 0
-        while lines:
+        while lines := await self._lines():
             try:
                 opened = await _listed(lines, turn)
                 left = len(opened)
                 if opened:
-                    await self._cancel(lines, opened, owners, turn)
+                    await self._cancel(opened, owners(), turn)
                 elif time.monotonic() - self._began >= settle_s:
                     break
             except VenueError as error:
@@ -118,9 +121,17 @@ class Sweeper:
         return Swept(len(self._gone), left, self._gone_at - self._began, dict(self.faults))
 
     async def _lines(self) -> dict[str, PolymarketVenue]:
+        """Lines that are open by now, at least one; none where none can be opened."""
+        waiting = {task for task in self._opening.values() if not task.done()}
+        while waiting and not self._opened():
+            _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        return self._opened()
+
+    def _opened(self) -> dict[str, PolymarketVenue]:
         found = {}
-        await asyncio.gather(*self._opening.values(), return_exceptions=True)
         for agent, task in self._opening.items():
+            if not task.done():
+                continue
             error = task.exception()
             if error is None:
                 found[agent] = task.result()
@@ -129,35 +140,42 @@ class Sweeper:
                 self.faults[agent] = told
         return found
 
-    async def _cancel(
-        self,
-        lines: Mapping[str, PolymarketVenue],
-        opened: list[str],
-        owners: Mapping[str, str],
-        turn: int,
-    ) -> None:
-        if len(opened) + len(lines) <= AT_ONCE and turn == 0:
-            calls = [self._cancel_all(line) for line in lines.values()]
+    async def _cancel(self, opened: list[str], owners: Mapping[str, str], turn: int) -> None:
+        if len(opened) + len(self._opening) <= AT_ONCE and turn == 0:
+            calls = [self._cancel_all(agent) for agent in self._opening]
         else:
             calls = [
-                self._cancel_some(lines[agent], ids[at : at + BATCH])
-                for agent, ids in _by_line(lines, opened, owners, turn).items()
+                self._cancel_some(agent, ids[at : at + BATCH])
+                for agent, ids in self._by_agent(opened, owners, turn).items()
                 for at in range(0, len(ids), BATCH)
             ]
         for outcome in await asyncio.gather(*calls, return_exceptions=True):
             if isinstance(outcome, VenueError):
                 self.faults["venue"] = str(outcome)
-            elif isinstance(outcome, BaseException):
+            elif isinstance(outcome, BaseException) and not isinstance(outcome, FloorError):
                 raise outcome
 
-    async def _cancel_all(self, line: PolymarketVenue) -> None:
+    async def _cancel_all(self, agent: str) -> None:
+        line = await asyncio.shield(self._opening[agent])
         report = await line.cancel_all()
         self._pacer.charge(1 + len(report.cancelled))
         self._note(report.cancelled)
 
-    async def _cancel_some(self, line: PolymarketVenue, ids: list[str]) -> None:
+    async def _cancel_some(self, agent: str, ids: list[str]) -> None:
+        line = await asyncio.shield(self._opening[agent])
         await self._pacer.take(len(ids))
         self._note((await line.cancel(ids)).cancelled)
+
+    def _by_agent(
+        self, opened: Iterable[str], owners: Mapping[str, str], turn: int
+    ) -> dict[str, list[str]]:
+        """Orders by the line to cancel them through: their agent's, or each in turn."""
+        names = list(self._opened())
+        found: dict[str, list[str]] = defaultdict(list)
+        for order_id in opened:
+            owner = owners.get(order_id, "") if turn < 2 else ""
+            found[owner if owner in self._opening else names[turn % len(names)]].append(order_id)
+        return found
 
     def _note(self, cancelled: Iterable[str]) -> None:
         before = len(self._gone)
@@ -170,18 +188,3 @@ async def _listed(lines: Mapping[str, PolymarketVenue], turn: int) -> list[str]:
     """The wallet's open orders, asked through another line each time."""
     line = list(lines.values())[turn % len(lines)]
     return [order.order_id for order in await line.open_orders()]
-
-
-def _by_line(
-    lines: Mapping[str, PolymarketVenue],
-    opened: Iterable[str],
-    owners: Mapping[str, str],
-    turn: int,
-) -> dict[str, list[str]]:
-    """Orders by the line to cancel them through: their agent's, and each in turn where unknown."""
-    names = list(lines)
-    found: dict[str, list[str]] = defaultdict(list)
-    for order_id in opened:
-        owner = owners.get(order_id, "") if turn < len(names) else ""
-        found[owner if owner in lines else names[turn % len(names)]].append(order_id)
-    return found
