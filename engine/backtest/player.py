@@ -4,7 +4,7 @@ At every moment, in this order: what happened at the venue, what is seen of it b
 arrives (orders there, answers here), what the engine's own alarms do, and the windows' turns.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from engine.backtest import layout as on
 from engine.backtest.agent import Agent, Purse
 from engine.backtest.config import BacktestConfig
+from engine.backtest.endings import boundary_e8, feed, unresolved
 from engine.backtest.pit import Pit
 from engine.backtest.recorder import MID_AFTER_S, MIDS, Recorder, RunJournal
 from engine.backtest.reel import Reel
@@ -22,17 +23,15 @@ from engine.backtest.timing import Clock, Loop
 from engine.backtest.venue import TapeVenue
 from engine.backtest.views import Behind, Now, Shelf
 from engine.backtest.window import Stage, TapeWindow
-from engine.strikes import MAX_GAP_NS, settlement_source
 from models.events import (
     MarketResolved,
-    SpotSource,
     SpotTick,
     TickSizeChange,
     TradePrint,
 )
-from models.markets import Market, Outcome, Side
+from models.markets import Outcome, Side
 from models.orders import Fill
-from models.settlement import TWAP_LAG_S, TWAP_SECONDS, settlement_price, winner
+from models.settlement import winner
 from models.tape import SPOT_SOURCES, Row, Tape
 from models.units import PRICE_ONE, SECOND_NS
 
@@ -43,8 +42,6 @@ MOST_LAG = 1 << 17
 """Rows the venue's books may be behind the view's before they follow."""
 LINGER_NS = 120 * SECOND_NS
 """How long a resolved market's book is kept, and how long after the end settling may take."""
-RULE_NS = (TWAP_SECONDS + TWAP_LAG_S + 30) * SECOND_NS
-"""Ticks before a boundary that its price can depend on."""
 
 
 class Player:
@@ -234,7 +231,7 @@ class Player:
             meta[slot, on.CHANGED] = 0
             for window in windows:
                 if window.state.hears:
-                    _feed(window)
+                    feed(window.state)
                 window.touch()
 
     def _step_now(self) -> bool:
@@ -336,22 +333,10 @@ class Player:
     def _publish(self, index: int) -> None:
         """The venue publishes the strike."""
         market = self.tape.markets[index]
-        strike = market.strike_e8 or self._boundary_e8(market, market.start_ns)
+        strike = market.strike_e8 or boundary_e8(self.agents[0].data, market, market.start_ns)
         if strike is not None:
             for agent in self.agents:
                 agent.discovery.publish(replace(market, strike_e8=strike))
-
-    def _boundary_e8(self, market: Market, at_ns: int) -> int | None:
-        """Price the market's rule gives for a boundary, from what the tape showed."""
-        data = self.agents[0].data
-        source = settlement_source(market)
-        official = data.history(market.asset, source).at(at_ns, MAX_GAP_NS)
-        if source is SpotSource.CHAINLINK or official is not None:
-            return official
-        history = data.history(market.asset, SpotSource.CHAINLINK)
-        times, prices = history.between(at_ns - RULE_NS, at_ns)
-        ticks = list(zip(times.tolist(), prices.tolist(), strict=True))
-        return settlement_price(ticks, at_ns, market.settlement)
 
     def _rule(self, index: int) -> None:
         """Resolve a market of which the tape shows no resolution, by the rule of its date."""
@@ -362,7 +347,7 @@ class Player:
             if (state := agent.data.states.get(market.condition_id)) is not None
         ]
         strike = market.strike_e8 or next((one for one in strikes if one is not None), None)
-        closing = self._boundary_e8(market, market.end_ns)
+        closing = boundary_e8(self.agents[0].data, market, market.end_ns)
         if strike is not None and closing is not None:
             self._resolve(index, winner(strike, closing))
 
@@ -390,11 +375,12 @@ class Player:
         if not self.reel.at[on.SPOTS]:
             return
         rows = self.reel.take_spots()
-        for feed in np.unique(rows[:, 2:4], axis=0) if len(rows) > 1 else rows[:, 2:4]:
-            of_feed = rows[(rows[:, 2:4] == feed).all(axis=1)]
-            asset, source = self.tape.assets[feed[0]], SPOT_SOURCES[feed[1]]
+        feeds = rows[:, 2] * len(SPOT_SOURCES) + rows[:, 3]
+        for one in sorted(set(feeds.tolist())):
+            asset, source = divmod(one, len(SPOT_SOURCES))
+            of_feed = rows[feeds == one]
             for agent in self.agents:
-                agent.data.take_spots(asset, source, of_feed)
+                agent.data.take_spots(self.tape.assets[asset], SPOT_SOURCES[source], of_feed)
         for agent in self.agents:
             for state in agent.data.states.values():
                 if state.market.strike_e8 is None:
@@ -493,31 +479,11 @@ class Player:
                 task.cancel()
         self.loop.settle()
         for agent in self.agents:
-            marks = agent.data.marks_e4()
             for condition_id in agent.portfolio.markets():
-                self._value(agent, condition_id, marks)
+                market = self.tape.markets[self.recorder.index[condition_id]]
+                self.recorder.window(agent.number, *unresolved(agent, market, self.clock.now))
         self._sample()
         for agent in self.agents:
             for task in agent.settling.values():
                 if not task.cancelled():
                     task.result()
-
-    def _value(self, agent: Agent, condition_id: str, marks: Mapping[str, int]) -> None:
-        """Note an unresolved window with what its shares would bring, paid out nothing."""
-        market = self.tape.markets[self.recorder.index[condition_id]]
-        result = agent.portfolio.window_result(market, None, self.clock.now)
-        worth = 0
-        for token in (market.up_token, market.down_token):
-            position = agent.portfolio.position(token)
-            mark = marks.get(token)
-            worth += position.cost_e6 if mark is None else position.value_e6(mark)
-        if result.fills:
-            self.recorder.window(agent.number, result, result.pnl_e6 + worth)
-
-
-def _feed(window: TapeWindow) -> None:
-    """Let a market's indicators take its book, as `engine.markets.MarketData.book` does."""
-    ladder = window.state.ladder
-    bid, ask = ladder.bid_e4, ladder.ask_e4
-    if ladder.ready and bid is not None and ask is not None and bid < ask:
-        window.view.features.on_book(ladder.ts_ns, bid, ladder.bid_size_e6, ask, ladder.ask_size_e6)

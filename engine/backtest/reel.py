@@ -22,7 +22,7 @@ _RUN_AHEAD: Any = kernels.run_ahead
 _DELAYS = 4096
 _TOPS = 4096
 _FIRST_SLOTS = 4
-_RELEASE_ROWS = 1 << 18
+_RELEASE_ROWS = 1 << 17
 _FAR_BEHIND = 4096
 """Rows from which on copying the view's books is cheaper than playing them."""
 

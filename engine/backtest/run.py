@@ -18,7 +18,7 @@ from models.units import SECOND_NS
 Progress = Callable[[int, int], None]
 """Told rows done and rows in all, several times a second; may raise to end the run."""
 
-CHECKED_ROWS = 1 << 20
+CHECKED_ROWS = 1 << 18
 _CHECK_ROWS: Any = kernels.check_rows
 
 

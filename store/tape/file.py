@@ -114,8 +114,11 @@ def _releaser(mapped: mmap.mmap, arrays: dict[str, npt.NDArray[Any]]) -> Callabl
 
     def release(row: int) -> None:
         nonlocal released
-        if row <= released or not hasattr(mapped, "madvise"):
+        if not hasattr(mapped, "madvise"):
             return
+        if row <= released:
+            # Somebody reads the rows once more, from the beginning.
+            released = 0
         for name, offset in starts.items():
             width = np.dtype(DTYPES[name]).itemsize
             first = (offset + released * width) // mmap.PAGESIZE * mmap.PAGESIZE
