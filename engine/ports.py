@@ -18,6 +18,8 @@ from models.orders import (
     VenueOrder,
     VenueTrade,
 )
+from risk.facts import FloorFacts
+from risk.gate import Gate
 
 Sink = Callable[[FeedEvent], None]
 """Takes one event, at once and without waiting; called from the event loop's thread."""
@@ -159,6 +161,40 @@ class Journal(Protocol):
 
     def event(self, kind: str, detail: Mapping[str, Any]) -> None:
         """Note something that happened to the session (heartbeat missed, feed down, …)."""
+        ...
+
+
+class Floor(Protocol):
+    """What an agent's orders must pass, and the limit it shares with the floor's other agents."""
+
+    @property
+    def gate(self) -> Gate:
+        """The policies in force now; a new one after they changed."""
+        ...
+
+    @property
+    def facts(self) -> FloorFacts:
+        """What the floor last told of itself."""
+        ...
+
+    @property
+    def others_e6(self) -> int:
+        """Open cost of all other agents, as last heard, in e6."""
+        ...
+
+    async def take(self, open_e6: int) -> str:
+        """Reserve so that all this agent has open, its next order included, may cost `open_e6`.
+
+        Returns
+        -------
+        str
+            Why there is no room for it; empty once it is reserved.
+
+        Raises
+        ------
+        LeaseLost
+            A newer session of the agent has spoken.
+        """
         ...
 
 

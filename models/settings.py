@@ -47,6 +47,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Dollars = Annotated[Decimal, Field(gt=0, le=10**9, decimal_places=6)]
 Latency = Annotated[Travel, NoDecode, BeforeValidator(read_travel)]
 Folder = Annotated[Path, AfterValidator(rooted(ROOT))]
+"""A path; a relative one is in the project's root."""
 
 
 class TradingMode(StrEnum):
@@ -101,6 +102,10 @@ class Settings(BaseSettings):
     risk_per_trade: Dollars = Field(Decimal(20), description="Most one order may cost, USD.")
     max_concurrent_trades_per_agent: int = Field(
         3, ge=1, le=100, description="Markets an agent may be in at the same time."
+    )
+    risk_file: Folder = Field(
+        ROOT / "deployments" / "risk.yaml",
+        description="The floor's risk policies, YAML or JSON; taken up again when it changes.",
     )
 
     # --- venue --------------------------------------------------------------------------------

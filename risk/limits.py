@@ -82,8 +82,8 @@ class RiskDecision(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...] = ()
     cost_e6: int = 0
     """What the order may cost at worst, fee included; zero for a SELL."""
-    reserved: str = ""
-    """The reservation that holds that cost for all processes of the floor; empty without one."""
+    reserved: int = 0
+    """What is reserved for all the agent has open, this order included, in e6 of cash."""
 
     @property
     def text(self) -> str:
