@@ -211,6 +211,7 @@ class Player:
                     touch_ns = 0 if window.watchful else window.pace.touch_ns
                     from_ns = from_ns if touch_ns is None else min(from_ns, touch_ns)
             meta[slot, on.ARMED] = from_ns
+            meta[slot, on.TELL] = any(one.hears_trades or one.watchful for one in windows)
         self.reel.at[on.EVERY_SPOT] = every_spot
 
     def _arrive_at(self, now_ns: int) -> None:
@@ -376,9 +377,10 @@ class Player:
             return
         rows = self.reel.take_spots()
         feeds = rows[:, 2] * len(SPOT_SOURCES) + rows[:, 3]
-        for one in sorted(set(feeds.tolist())):
+        kinds = sorted(set(feeds.tolist()))
+        for one in kinds:
             asset, source = divmod(one, len(SPOT_SOURCES))
-            of_feed = rows[feeds == one]
+            of_feed = rows if len(kinds) == 1 else rows[feeds == one]
             for agent in self.agents:
                 agent.data.take_spots(self.tape.assets[asset], SPOT_SOURCES[source], of_feed)
         for agent in self.agents:

@@ -230,9 +230,12 @@ class TapeData(MarketData):
         """
         history = self.history(asset, source)
         times, prices = rows[:, 0], rows[:, -1]
-        newest = np.append(times[1:] != times[:-1], True)
+        newest = np.ones(len(times), np.bool_)
+        np.not_equal(times[1:], times[:-1], out=newest[:-1])
         times, prices = times[newest], prices[newest]
-        first = int(np.searchsorted(times, history.last_ns)) if len(history) else 0
+        first = 0
+        if len(history) and times[0] <= history.last_ns:
+            first = int(np.searchsorted(times, history.last_ns))
         if first < len(times) and len(history) and times[first] == history.last_ns:
             history.replace_last(int(prices[first]))
             first += 1
