@@ -87,6 +87,7 @@ class Sweeper:
         self,
         owners: Callable[[], Mapping[str, str]],
         *,
+        only: str = "",
         settle_s: float = 0.0,
         patience_s: float = 15.0,
     ) -> Swept:
@@ -96,6 +97,8 @@ class Sweeper:
         ----------
         owners
             Tells the agents of orders by id, as far as they are known by now.
+        only
+            Cancel this agent's orders alone, those that `owners` knows.
         settle_s
             Look again until so many seconds have passed, for what was sent meanwhile.
         """
@@ -104,6 +107,9 @@ class Sweeper:
         while lines := await self._lines():
             try:
                 opened = await _listed(lines, turn)
+                if only:
+                    known = owners()
+                    opened = [order_id for order_id in opened if known.get(order_id) == only]
                 left = len(opened)
                 if opened:
                     await self._cancel(opened, owners(), turn)
