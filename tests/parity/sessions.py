@@ -149,7 +149,7 @@ async def trade(
         venue = await PolymarketVenue.connect(place.settings, nonce, spec.name)
         stack.push_async_callback(venue.close)
         discovery = await stack.enter_async_context(GammaDiscovery(place.settings))
-        recorder.open(spec, LIMITS, TraderSettings(), {"liquidity": place.name})
+        recorder.open(spec, LIMITS, TraderSettings(), {"liquidity": place.name, "taker_delay_ms": 20, "fill_model": "back"})
         trader = Trader(
             spec=spec,
             strategy=recorder.strategy(
