@@ -172,6 +172,7 @@ class MarketMaker(Strategy):
             ask if asks else None,
             ask_size if asks else 0,
             reason=f"fair {fair:.4f}",
+            probability=fair,
         )
 
     def _move(self, view: View, fair: float) -> float:
