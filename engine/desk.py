@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from engine.clearing import Clearing, LoneFloor
 from engine.conditional.guards import Guards
 from engine.conditional.wishes import conditions_of_place, conditions_of_protect
 from engine.execution.parents import Executions
@@ -11,7 +12,7 @@ from engine.intents import reason_fault, share_fault, to_request
 from engine.order_index import OrderIndex, parent_of
 from engine.orders import OrderManager
 from engine.portfolio import Portfolio
-from engine.ports import Clock, Journal
+from engine.ports import Clock, Floor, Journal
 from engine.quoting import Holdings, QuotePlan
 from engine.quoting import plan as plan_quote
 from engine.records import seen, sent, told
@@ -29,14 +30,22 @@ from models.journal import JournalState
 from models.markets import Market, Outcome
 from models.orders import Order, OrderRequest, OrderState
 from models.units import usd
-from risk.limits import Exposure, Limits, check, headroom_e6, open_cost_e6, room_e6
+from risk.limits import Limits, RiskDecision
 from strategies.base import Cancel, Execute, Intent, Place, Protect, Quote, Target
 
 NO_QUOTE = Quote(None, 0, None, 0)
 
 
 class Desk:
-    """Serves every market of one agent."""
+    """Serves every market of one agent.
+
+    Parameters
+    ----------
+    limits
+        The agent's own, for an agent without a floor.
+    floor
+        Policies, and the limit shared with other agents; None where there is neither.
+    """
 
     def __init__(
         self,
@@ -48,12 +57,12 @@ class Desk:
         clock: Clock,
         standing: Standing,
         on_breaker: Callable[[str], None],
+        floor: Floor | None = None,
     ) -> None:
         self._agent = agent
         self._orders = orders
         self._portfolio = portfolio
         self._journal = journal
-        self._limits = limits
         self._now_ns = clock.now_ns
         self._standing = standing
         self._on_breaker = on_breaker
@@ -61,6 +70,10 @@ class Desk:
         self._count = 0
         self._refusals = Refusals(agent, journal, clock)
         self._sender = Sender(agent, orders, journal, clock, self._refusals)
+        self.clearing = Clearing(
+            orders, portfolio, clock, standing, floor or LoneFloor(limits),
+            lambda: self._sender.markets,
+        )  # fmt: skip
         self._index = OrderIndex(orders)
         self.guards = Guards(agent, orders, portfolio, self._index, journal, clock)
         self.executions = Executions(agent, self._index, journal, clock)
@@ -79,19 +92,6 @@ class Desk:
     def placed(self) -> int:
         """Orders that went out so far."""
         return self._sender.placed
-
-    def exposure(self, market: Market, token_id: str) -> Exposure:
-        """Where the agent stands for an order in this token now."""
-        committed = self._portfolio.cost_e6(market) + sum(
-            open_cost_e6(order, market) for order in self._orders.open_orders(market.condition_id)
-        )
-        return Exposure(
-            free_cash_e6=self._orders.free_cash_e6(),
-            sellable_e6=self._orders.free_shares_e6(token_id),
-            committed_e6=committed,
-            day_pnl_e6=self._standing.day_pnl_e6(),
-            other_markets=self._standing.other_markets(market.condition_id, self._sender.markets),
-        )
 
     # --- hearing --------------------------------------------------------------------------------
 
@@ -191,24 +191,31 @@ class Desk:
         if isinstance(request, Refusal):
             self._refuse(view, request, told(intent))
             return None
-        exposure = self.exposure(market, request.token_id)
-        decision = check(request, exposure, self._limits, market)
-        if not decision.allowed:
-            names = ",".join(decision.violated_policies)
-            self._refuse(view, Refusal(names, decision.text), told(intent))
-            return None
         conditions = conditions_of_place(intent, request, market, now)
         if isinstance(conditions, Refusal):
             self._refuse(view, conditions, told(intent))
             return None
-        if conditions and not await self._arm(conditions, view):
+        decision = await self.clearing.clear(request, view)
+        if not decision.allowed:
+            self._refuse(view, _refusal(decision), told(intent))
+            return None
+        try:
+            return await self._send_cleared(intent, request, conditions, view)
+        finally:
+            self.clearing.done(request)
+
+    async def _send_cleared(
+        self, intent: Place, request: OrderRequest, guards: Sequence[Condition], view: MarketView
+    ) -> Order | None:
+        market = view.market
+        if guards and not await self._arm(guards, view):
             return None
         self._journal.signal(
             market.condition_id, "intent", {**told(intent), **sent(request), **seen(view)}
         )
         order, _ = await self._sender.send(request, market)
         if order is None:
-            self.guards.disarm(intent_id, market.condition_id)
+            self.guards.disarm(request.intent_id, market.condition_id)
         else:
             self.order_ended(order)
         return order
@@ -218,9 +225,7 @@ class Desk:
         if refusal := self._sender.closed(view, intent.post_only):
             return refusal
         book = view.up if intent.outcome is Outcome.UP else view.down
-        known = intent.outcome in (Outcome.UP, Outcome.DOWN)
-        token_id = market.token(intent.outcome) if known else ""
-        room = headroom_e6(self.exposure(market, token_id), self._limits)
+        room = self.clearing.headroom_e6(market)
         request = to_request(intent, book, market, self._agent, intent_id, now, room)
         whole = intent.budget_e6
         if isinstance(request, Refusal) and request.policy == "min_size" and whole is not None:
@@ -246,13 +251,14 @@ class Desk:
 
     async def _checked(self, request: OrderRequest, view: MarketView) -> Sent:
         """Send an order that needs no more than the risk check."""
-        exposure = self.exposure(view.market, request.token_id)
-        decision = check(request, exposure, self._limits, view.market)
+        decision = await self.clearing.clear(request, view)
         if not decision.allowed:
-            names = ",".join(decision.violated_policies)
-            self._refuse(view, Refusal(names, decision.text), sent(request))
+            self._refuse(view, _refusal(decision), sent(request))
             return Sent(None, True)
-        done = await self._sender.send(request, view.market)
+        try:
+            done = await self._sender.send(request, view.market)
+        finally:
+            self.clearing.done(request)
         if done.order is not None:
             self.order_ended(done.order)
         return done
@@ -294,14 +300,12 @@ class Desk:
 
     def _plan_quote(self, quote: Quote, view: MarketView) -> QuotePlan:
         market = view.market
-        exposure = self.exposure(market, market.up_token)
-        holdings = Holdings(
-            up_e6=exposure.sellable_e6 + self._orders.reserved_shares_e6(market.up_token),
-            down_e6=self._orders.free_shares_e6(market.down_token)
-            + self._orders.reserved_shares_e6(market.down_token),
-            cash_e6=room_e6(exposure, self._limits),
-            order_e6=self._limits.risk_per_trade_e6,
+        up_e6, down_e6 = (
+            self._orders.free_shares_e6(token) + self._orders.reserved_shares_e6(token)
+            for token in (market.up_token, market.down_token)
         )
+        clearing = self.clearing
+        holdings = Holdings(up_e6, down_e6, clearing.room_e6(market), clearing.gate.trade_e6)
         return plan_quote(quote, view.open_orders, holdings, market, self._agent, self._id)
 
     async def _target(self, target: Target, view: MarketView) -> None:
@@ -390,9 +394,10 @@ class Desk:
     def _tell_daily_loss(self) -> None:
         """Tell people, once a day, that the daily loss has stopped this agent's buying."""
         loss_e6, today = -self._standing.day_pnl_e6(), self._now_ns() // DAY_NS
-        if loss_e6 >= self._limits.max_daily_loss_e6 and today != self._broke_on_day:
+        limit_e6 = self.clearing.gate.agent_loss_e6
+        if loss_e6 >= limit_e6 and today != self._broke_on_day:
             self._broke_on_day = today
-            limit = usd(self._limits.max_daily_loss_e6)
+            limit = usd(limit_e6)
             self._on_breaker(f"max_daily_loss: today's loss ${usd(loss_e6)}, limit ${limit}")
 
     def _id(self) -> str:
@@ -406,6 +411,10 @@ _QUOTED = {"bid_e4": None, "ask_e4": None}
 
 def quote_wanted(quote: Quote) -> bool:
     return quote.bid_e4 is not None or quote.ask_e4 is not None
+
+
+def _refusal(decision: RiskDecision) -> Refusal:
+    return Refusal(",".join(decision.violated_policies), decision.text, decision)
 
 
 def _guard_of(target: Target) -> Protect:

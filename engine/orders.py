@@ -330,6 +330,24 @@ class OrderManager:
         """Shares free to sell: see `Portfolio.sellable_e6`."""
         return self.portfolio.sellable_e6(token_id, self.reserved_shares_e6(token_id))
 
+    def spent_e6(self, order_id: str) -> int:
+        """Cash of an order's fills, without fees, in e6."""
+        life = self._books.life(order_id)
+        return 0 if life is None else life.spent_e6
+
+    def has(self, intent_id: str) -> bool:
+        """Whether the books hold an order of this wish that took effect or may yet."""
+        return self._books.in_force(intent_id) is not None
+
+    def market(self, condition_id: str) -> Market:
+        """A market there were orders in."""
+        return self._books.market(condition_id)
+
+    @property
+    def written(self) -> bool:
+        """Whether the journal has everything these books have."""
+        return not self._books.unwritten
+
     def forget(self, condition_id: str) -> None:
         """Drop a settled market's ended orders from memory; later news of them are ignored."""
         self._books.forget(condition_id)

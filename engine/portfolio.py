@@ -111,6 +111,7 @@ class Portfolio:
         self._token_market: dict[str, str] = {}
         self._results: dict[str, WindowResult] = {}
         self._settled: set[FillKey] = set()
+        self._unbooked: dict[str, int] = {}
 
     def load(self, fills: Iterable[Fill], settled_e6: int) -> None:
         """Start from the journal's fills and settled cash, forgetting what was known."""
@@ -118,6 +119,7 @@ class Portfolio:
         self._token_market.clear()
         self._results.clear()
         self._settled.clear()
+        self._unbooked.clear()
         self.settled_e6 = settled_e6
         for fill in fills:
             self.apply(fill)
@@ -207,6 +209,11 @@ class Portfolio:
         """What the shares held in a market cost, in e6."""
         return self.position(market.up_token).cost_e6 + self.position(market.down_token).cost_e6
 
+    def open_cost_e6(self) -> int:
+        """What all shares held cost, in e6; a settled market's too until it is `booked`."""
+        held = sum(self.position(token_id).cost_e6 for token_id in self._token_market)
+        return held + sum(self._unbooked.values())
+
     def equity_e6(self, marks_e4: Mapping[str, int]) -> int:
         """Cash plus holdings at the marks given (by token), in e6; unmarked ones at cost."""
         worth = 0
@@ -257,12 +264,19 @@ class Portfolio:
                 f"the books {flows.fills}; compute it again from the books"
             )
         self._results[result.condition_id] = result
+        tokens = [t for t, market in self._token_market.items() if market == result.condition_id]
+        cost = sum(self.position(token_id).cost_e6 for token_id in tokens)
         book = self._books.pop(result.condition_id, _MarketBook())
         self._settled.update(book.fills)
-        for token_id, condition_id in list(self._token_market.items()):
-            if condition_id == result.condition_id:
-                del self._token_market[token_id]
+        for token_id in tokens:
+            del self._token_market[token_id]
+        if cost:
+            self._unbooked[result.condition_id] = cost
         self.settled_e6 += result.pnl_e6
+
+    def booked(self, condition_id: str) -> None:
+        """The journal has a market's result: after a crash nobody would find it open."""
+        self._unbooked.pop(condition_id, None)
 
 
 _ON_CHAIN = frozenset({TradeStatus.MINED, TradeStatus.CONFIRMED})

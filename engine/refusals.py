@@ -10,6 +10,7 @@ import structlog
 from engine.ports import Clock, Journal
 from models.markets import Market
 from models.units import SECOND_NS
+from risk.limits import RiskDecision
 
 log = structlog.get_logger(__name__)
 
@@ -23,8 +24,10 @@ class Refusal:
     """An intent that becomes no order, with the reason."""
 
     policy: str
-    """A short name: ``invalid``, ``stale``, ``closed``, ``paused`` or a violated limit."""
+    """A short name: ``invalid``, ``stale``, ``closed``, ``paused`` or the violated policies."""
     reason: str
+    decision: RiskDecision | None = None
+    """What the risk check said, where it was that."""
 
 
 class Refusals:
@@ -53,11 +56,16 @@ class Refusals:
             policy=refusal.policy,
             reason=refusal.reason,
         )
-        self._journal.signal(
-            market.condition_id,
-            "refused",
-            {"policy": refusal.policy, "reason": refusal.reason, "wish": dict(wish or {})},
-        )
+        detail: dict[str, Any] = {
+            "policy": refusal.policy,
+            "reason": refusal.reason,
+            "wish": dict(wish or {}),
+        }
+        if (decision := refusal.decision) is not None:
+            detail["violated_policies"] = list(decision.violated_policies)
+            detail["reasons"] = list(decision.reasons)
+            detail["cost_e6"] = decision.cost_e6
+        self._journal.signal(market.condition_id, "refused", detail)
 
     def forget(self, condition_id: str) -> None:
         """Drop what is remembered of a market that is over."""

@@ -71,6 +71,7 @@ class Settler:
         )
         if result.fills:
             await self._book(result)
+        self._portfolio.booked(market.condition_id)
         self._orders.forget(market.condition_id)
         return resolved, result
 

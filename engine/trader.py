@@ -20,7 +20,7 @@ from engine.markets import MarketData, MarketState
 from engine.memory import pack, unpack
 from engine.orders import OrderManager
 from engine.portfolio import Portfolio
-from engine.ports import Discovery, Feed, Journal, Notices, Venue
+from engine.ports import Discovery, Feed, Floor, Journal, Notices, Venue
 from engine.reports import Reporter, WindowFailure
 from engine.settling import STORE_RETRY_S, Settler
 from engine.standing import Standing
@@ -65,8 +65,8 @@ class Trader:
 
     Parameters
     ----------
-    limits
-        Checked before every order.
+    limits, floor
+        Checked before every order: see `engine.desk.Desk`.
     on_beat
         Called about once a second by every window that is alive.
 
@@ -90,6 +90,7 @@ class Trader:
         notices: Notices,
         clock: WaitingClock,
         limits: Limits,
+        floor: Floor | None = None,
         settings: TraderSettings = TraderSettings(),
         on_beat: Callable[[], None] | None = None,
     ) -> None:
@@ -124,6 +125,7 @@ class Trader:
             clock,
             self.standing,
             self._reporter.breaker,
+            floor,
         )
         self._hearing = Hearing(
             self._data,
@@ -298,6 +300,14 @@ class Trader:
     @property
     def decisions(self) -> int:
         return self._counted["decisions"] + sum(window.decisions for window in self._windows)
+
+    def open_e6(self) -> int | None:
+        """What the agent has open at cost and at worst, in e6; None while the journal is behind.
+
+        What the journal does not have yet may be undone by a crash: only what it has may be given
+        back to the floor.
+        """
+        return self._desk.clearing.open_e6() if self.orders.written else None
 
     def unsettled(self) -> tuple[Market, ...]:
         """Markets the journal brought along with fills or open orders and no result yet."""

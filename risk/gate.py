@@ -215,6 +215,30 @@ class Gate:
             return RiskDecision(True, (), (), cost)
         return self._refuse(request, facts, cost)
 
+    def room_e6(self, facts: Facts) -> int:
+        """Cash all further BUYs in a market together may cost without passing a limit of money.
+
+        What bounds shares, prices and Greeks is not in it; `check` has the last word.
+        """
+        if (
+            facts.killed
+            or self.thrown
+            or facts.other_markets >= self.markets
+            or facts.agent_day_pnl_e6 <= -self.agent_loss_e6
+            or facts.floor_day_pnl_e6 <= -self.floor_loss_e6
+        ):
+            return 0
+        return max(
+            0,
+            min(
+                facts.free_cash_e6,
+                self.market_e6 - facts.market_open_e6,
+                self.agent_e6 - facts.agent_open_e6,
+                self.floor_e6 - facts.floor_open_e6,
+                self.var_limit_e6 - facts.var_e6,
+            ),
+        )
+
     def check_many(self, columns: npt.NDArray[np.int64], killed: bool = False) -> Bits:
         """Check many orders at once; everything `check` does but the Greeks.
 

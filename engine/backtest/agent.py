@@ -26,7 +26,7 @@ from models.journal import WindowResult
 from models.markets import TIMEFRAMES, Market
 from models.orders import Fill, Order, OrderState, TradeStatus
 from models.units import SECOND_NS
-from risk.limits import Exposure, open_cost_e6
+from risk.limits import open_cost_e6
 
 PATIENT = OrderSettings(reconcile_s=1e9, heartbeat_s=1e9)
 """The played venue never loses an answer: nothing is asked but what settling asks."""
@@ -112,18 +112,6 @@ class SharedStanding(Standing):
         return len(markets - {condition_id})
 
 
-class SharedDesk(Desk):
-    """A desk whose limits count what everybody who shares the purse has committed."""
-
-    purse: Purse | None = None
-
-    def exposure(self, market: Market, token_id: str) -> Exposure:
-        own = super().exposure(market, token_id)
-        if self.purse is None:
-            return own
-        return replace(own, committed_e6=self.purse.committed_e6(market))
-
-
 class Agent:
     """An agent's books, desk and windows. Leads nowhere near the tape: see `TapeVenue`.
 
@@ -178,7 +166,7 @@ class Agent:
         self.standing = SharedStanding(self.orders, self.portfolio, self.data, clock)
         self.standing.begin(empty_state())
         self._reporter = Reporter(spec.name, journal, journal)
-        self.desk = SharedDesk(
+        self.desk = Desk(
             spec.name, self.orders, self.portfolio, journal, asked.limits, clock, self.standing,
             self._reporter.breaker,
         )  # fmt: skip
@@ -194,7 +182,8 @@ class Agent:
     def share(self, purse: Purse) -> None:
         """Draw on a purse from now on."""
         purse.agents.append(self)
-        self.orders.purse = self.standing.purse = self.desk.purse = purse
+        self.orders.purse = self.standing.purse = purse
+        self.desk.clearing.committed_e6 = purse.committed_e6
 
     # --- windows --------------------------------------------------------------------------------
 
