@@ -6,7 +6,7 @@ import structlog
 from prefect import flow
 
 from models.settings import Settings, load_settings
-from store import agents, leases
+from store import agents, leases, risk
 from store.agents import AgentOverview
 from store.database import Database
 from store.events import record_event
@@ -50,6 +50,8 @@ async def _attend(
     try:
         if not has_file and not agent.lease_live:
             return Decision(agent.name, Step.NONE, "its file is wrong or gone")
+        if reason := await risk.stop_reason(database, agent.name):
+            return Decision(agent.name, Step.NONE, reason)
         return await _keep_running(database, settings, agent)
     except Exception as error:
         log.error("agent_not_attended", agent=agent.name, reason=repr(error))

@@ -6,7 +6,7 @@ import pytest
 
 import flows.supervise as module
 from models.settings import Settings
-from store import agents
+from store import agents, risk
 from store.database import Database
 from store.leases import LeaseStatus
 from tasks.agent_files import find_agent
@@ -73,3 +73,15 @@ async def test_an_agent_without_a_deployment_is_told_not_started(
 async def test_an_agent_whose_file_is_wrong_is_not_started(database: Database) -> None:
     decision = await attend(database, has_file=False)
     assert decision.step is Step.NONE
+
+
+async def test_an_agent_is_not_started_while_a_breaker_or_the_kill_switch_stops_it(
+    database: Database,
+) -> None:
+    await risk.save_breaker(database, f"agent-losses:{AGENT}", {"status": "tripped", "reason": "x"})
+    decision = await attend(database)
+    assert (decision.step, decision.reason) == (Step.NONE, f"breaker agent-losses:{AGENT}: x")
+    await risk.forget_breaker(database, f"agent-losses:{AGENT}")
+    await risk.throw_kill(database, risk.Kill("a drill", "tester", 1))
+    decision = await attend(database)
+    assert decision.step is Step.NONE and "kill switch is thrown: a drill" in decision.reason
