@@ -71,7 +71,7 @@ def parity_of(path: Path) -> Parity:
     latency = latency_of(sent)
     others = sorted(without_ours(entries), key=lambda event: event.recv_ns)
     said = opened.conditions
-    market = tape_from_events(others, markets, str(path))
+    market = tape_from_events(others, markets, str(path), said.get("levels"))
     fill_model = FillModel(said.get("fill_model", FillModel.BACK))
     held_ns = int(said.get("taker_delay_ms", 0)) * MILLISECOND_NS
 
@@ -79,7 +79,11 @@ def parity_of(path: Path) -> Parity:
         return refill(sent, market, fill_model, there, held_ns)
 
     closeness = compare_fills(
-        live_parts(entries()), arriving(HALF), map(arriving, ELSE), sent, bound_of(latency, others)
+        live_parts(entries()),
+        arriving(HALF),
+        map(arriving, ELSE),
+        sent,
+        bound_of(latency, held_ns, others),
     )
     last_ns = max(time_of(entry) for entry in entries())
     return Parity(

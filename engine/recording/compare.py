@@ -98,7 +98,7 @@ class Bound:
     """How far a fill of the model may be from the live one, in ns: what latency explains."""
 
     order_ns: int
-    """The slowest order's way there and back."""
+    """The slowest order's way there and back, and what the venue holds takers."""
     book_ns: int
     """The longest time between two messages about a book: the model's market may lag so much."""
 
@@ -153,8 +153,8 @@ def _at(part: Part) -> int:
     return part.at_ns
 
 
-def bound_of(latency: Latency, events: Iterable[FeedEvent]) -> Bound:
-    """The bound that a session's own latency and its market's pace give."""
+def bound_of(latency: Latency, taker_delay_ns: int, events: Iterable[FeedEvent]) -> Bound:
+    """The bound that a session's own latency, its venue's delay and its market's pace give."""
     last: dict[str, int] = {}
     longest = 0
     for event in events:
@@ -162,7 +162,7 @@ def bound_of(latency: Latency, events: Iterable[FeedEvent]) -> Bound:
             before = last.get(event.condition_id, event.recv_ns)
             longest = max(longest, event.recv_ns - before)
             last[event.condition_id] = event.recv_ns
-    return Bound(latency.most_ns, longest)
+    return Bound(latency.most_ns + taker_delay_ns, longest)
 
 
 def compare_fills(

@@ -20,7 +20,7 @@ from engine.recording.replies import value_of
 from models.events import TradeUpdate
 from models.fills import FillModel
 from models.markets import Market
-from models.orders import SignedOrder, VenueLeg
+from models.orders import OrderState, SignedOrder, VenueLeg
 from models.recording import Answered, Asked, Entry
 from models.tape import Tape
 from models.units import SECOND_NS, USD
@@ -38,6 +38,8 @@ class Sending:
     sent_ns: int
     answered_ns: int
     order: SignedOrder | None = None
+    delayed: bool = False
+    """Whether the venue answered that it holds the order before it may take."""
     cancels: tuple[str, ...] = ()
 
 
@@ -72,7 +74,9 @@ def sendings(entries: Iterable[Entry]) -> list[Sending]:
                 signed = value_of("sign", entry)
                 orders[signed.order_id] = signed
             elif question.what == "submit":
-                found.append(Sending(*times, orders[question.about[0]]))
+                ack = value_of("submit", entry)
+                delayed = ack is not None and ack.state is OrderState.DELAYED
+                found.append(Sending(*times, orders[question.about[0]], delayed))
             elif question.what == "cancel":
                 found.append(Sending(*times, cancels=question.about))
     return sorted(found, key=lambda one: one.sent_ns)
@@ -99,7 +103,9 @@ def refill(
         The market without our own orders.
     there
         Share of an order's measured way there and back after which it arrives; the rest is the
-        way of the answer. What takes at once is held besides as long as the venue holds takers.
+        way of the answer.
+    taker_delay_ns
+        How long the venue holds an order that it says it holds.
     """
     street = _Street(tape, model)
     arrivals = [(_arrival_ns(one, there, taker_delay_ns), one) for one in sent]
@@ -111,11 +117,8 @@ def refill(
 
 
 def _arrival_ns(one: Sending, there: float, taker_delay_ns: int) -> int:
-    took_ns = one.answered_ns - one.sent_ns
-    held_ns = 0
-    if one.order is not None and one.order.request.tif.immediate:
-        held_ns = min(taker_delay_ns, took_ns)
-    return one.sent_ns + held_ns + round((took_ns - held_ns) * there)
+    held_ns = taker_delay_ns if one.delayed else 0
+    return one.sent_ns + held_ns + round((one.answered_ns - one.sent_ns) * there)
 
 
 class _Street:

@@ -26,6 +26,7 @@ from venue.polymarket.client import PolymarketVenue
 from venue.polymarket.discovery import GammaDiscovery
 from venue.polymarket.feed import PolymarketFeed
 from venue.simulator.config import RECORDING, Series, SimulatorConfig
+from venue.simulator.liquidity import SEEN_LEVELS
 from venue.simulator.server import RunningSimulator, start_simulator
 
 WINDOW_S = 24
@@ -57,6 +58,17 @@ class Place:
     name: str
     sim: RunningSimulator
     settings: Settings
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """What a recording says about the venue it was made at."""
+        config = self.sim.world.config
+        return {
+            "liquidity": self.name,
+            "fill_model": config.fill_model.value,
+            "taker_delay_ms": config.taker_delay_ms,
+            "levels": SEEN_LEVELS if self.name == Liquidity.REPLAY else None,
+        }
 
 
 class MemoryJournal:
@@ -149,12 +161,10 @@ async def trade(
         venue = await PolymarketVenue.connect(place.settings, nonce, spec.name)
         stack.push_async_callback(venue.close)
         discovery = await stack.enter_async_context(GammaDiscovery(place.settings))
-        recorder.open(spec, LIMITS, TraderSettings(), {"liquidity": place.name, "taker_delay_ms": 20, "fill_model": "back"})
+        recorder.open(spec, LIMITS, TraderSettings(), place.conditions)
         trader = Trader(
             spec=spec,
-            strategy=recorder.strategy(
-                strategy or library.create(spec.strategy, spec.parameters)
-            ),
+            strategy=recorder.strategy(strategy or library.create(spec.strategy, spec.parameters)),
             venue=recorder.venue(venue),
             feed=recorder.feed(PolymarketFeed(place.settings, venue)),
             discovery=recorder.discovery(discovery),
