@@ -18,6 +18,7 @@ from models.settings import Settings, load_settings
 from store.results.runs import RUN
 from tasks.agent_files import find_agent
 from tasks.backtesting import Backtest, Progress, Stopped, portable
+from tasks.logs import configure_logs
 from tasks.recordings import find_recording
 from tasks.spec_files import check_run, load_run
 
@@ -55,6 +56,8 @@ def do(wanted: Wanted, where: Where) -> int:
     errors = Console(stderr=True)
     try:
         settings = load_settings()
+        # Standard output is for the result; what engines note is for sessions.
+        configure_logs("WARNING")
         spec = spec_of(wanted)
         _refuse_out(where.out, where.overwrite)
         if where.prefect:
@@ -166,7 +169,7 @@ def _hand_over(spec: RunSpec, where: Where, settings: Settings) -> int:
         raise ConfigError("--open goes without --prefect: the report is not there yet")
     find_recording(spec.data, settings)
     parameters = {
-        "spec": portable(spec, settings).model_dump(mode="json", exclude_none=True),
+        "spec": portable(spec, settings).model_dump(mode="json"),
         "out": None if where.out is None else str(where.out.absolute()),
         "overwrite": where.overwrite,
     }

@@ -20,6 +20,7 @@ from console.data import data_app
 from console.drain import halt
 from console.sim import sim_app
 from console.status import as_json, gather
+from console.sweep import sweep
 from models.errors import FloorError
 from models.settings import Settings, load_settings
 from store import agents as agent_store
@@ -43,6 +44,7 @@ app.add_typer(agents_app, name="agents", no_args_is_help=True)
 app.add_typer(sim_app, name="sim", no_args_is_help=True)
 app.add_typer(data_app, name="data", no_args_is_help=True)
 app.command()(backtest)
+app.command()(sweep)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Only = Annotated[

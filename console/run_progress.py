@@ -41,7 +41,8 @@ class Bar:
         speed = next(task.speed for task in self._bar.tasks if task.id == self._task)
         rate = "" if speed is None else f"  {_short(speed)}/s"
         when = "" if reached.at_ns is None else f"  {moment(reached.at_ns)}"
-        return f"{reached.done:,} of {reached.total:,} rows{rate}{when}"
+        note = f"  {reached.note}" if reached.note else ""
+        return f"{reached.done:,} of {reached.total:,} {reached.unit}{rate}{when}{note}"
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -64,4 +65,4 @@ def _short(value: float) -> str:
     for size, letter in ((1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{value / size:.1f} {letter}"
-    return f"{value:.0f}"
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"

@@ -39,6 +39,8 @@ class Progress:
     total: int = 0
     at_ns: int | None = None
     """The time in the recording that was reached."""
+    note: str = ""
+    unit: str = "rows"
 
 
 Tell = Callable[[Progress], None]

@@ -1,6 +1,7 @@
 """A run's figures as pages of Prefect's UI."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from models.results import RunResult
@@ -21,14 +22,14 @@ def run_page(folder: Path, summary: Summary, result: RunResult) -> str:
     names = list(rows[0])
     table = "\n".join(
         [
-            _row(names),
-            _row(["---"] * len(names)),
-            *(_row([row[name] for name in names]) for row in rows),
+            row(names),
+            row(["---"] * len(names)),
+            *(row([one[name] for name in names]) for one in rows),
         ]
     )
-    careful = "\n".join(f"- {_plain(line)}" for line in cautions(result, summary))
+    careful = "\n".join(f"- {plain(line)}" for line in cautions(result, summary))
     failed = "\n\n".join(
-        f"### {_plain(name)} failed\n\n```\n{trace.replace('```', '` ` `')}\n```"
+        f"### {plain(name)} failed\n\n```\n{trace.replace('```', '` ` `')}\n```"
         for name, trace in result.failures.items()
     )
     return "\n\n".join(
@@ -39,7 +40,7 @@ def run_page(folder: Path, summary: Summary, result: RunResult) -> str:
             table,
             f"**Read with care**\n\n{careful}" if careful else "",
             failed,
-            f"The whole report: [{_plain(str(report))}](<{report.as_uri()}>)",
+            f"The whole report: [{plain(str(report))}](<{report.as_uri()}>)",
         )
         if part
     )
@@ -67,10 +68,11 @@ def _figures(agent: AgentSummary) -> dict[str, str]:
     }
 
 
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(_plain(cell) for cell in cells) + " |"
+def row(cells: Sequence[str]) -> str:
+    """Write a row of a Markdown table."""
+    return "| " + " | ".join(plain(cell) for cell in cells) + " |"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Keep text from meaning something in Markdown tables and links."""
     return re.sub(r"([|\\`*_\[\]<>])", r"\\\1", text).replace("\n", " ")

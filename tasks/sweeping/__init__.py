@@ -1,0 +1,1 @@
+"""A search over parameters: planned, tried on many processors, judged, kept."""
