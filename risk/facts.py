@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from risk.breaker_rules import OF_AGENT, OF_MARKET, kind_of, subject_of
+
 Greeks = tuple[float, float, float]
 """Delta, gamma, vega; see `risk.hedging.Exposures`."""
 
@@ -24,35 +26,46 @@ class FloorFacts:
     up_greeks: Mapping[str, Greeks] = field(default_factory=dict)
     """Those of one share of Up, by condition id."""
     killed: str = ""
-    """Why the kill switch is thrown; empty while it is not."""
-
-    def to_row(self) -> dict[str, Any]:
-        """As JSON-serialisable values, for `store.reserve.Reserve.tell_facts`."""
-        return {
-            "day_pnl_e6": self.day_pnl_e6,
-            "shares_e6": self.shares_e6,
-            "var_e6": self.var_e6,
-            "greeks": {name: list(values) for name, values in self.greeks.items()},
-            "up_greeks": {name: list(values) for name, values in self.up_greeks.items()},
-            "killed": self.killed,
-        }
+    """Why the kill switch is thrown, or a breaker stops the agent; empty while neither does."""
+    share: float = 1.0
+    """Part of its usual size an order may have: less than 1 while a breaker is on trial."""
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> "FloorFacts":
-        """Read back what `to_row` gave. A part that can't be what it should be counts as not
-        told, but for the kill switch: whatever stands there stops."""
+    def from_row(cls, row: Mapping[str, Any], agent: str = "") -> "FloorFacts":
+        """Read what the risk watch told (`tasks.risk_facts`), as it concerns an agent.
+
+        A part that can't be what it should be counts as not told, but for the kill switch:
+        whatever stands there stops.
+        """
         killed = row.get("killed")
+        stops = _concerning(row.get("stops"), agent)
+        reasons = [str(killed)] if killed else [f"breaker {name}: {stops[name]}" for name in stops]
+        trials = _concerning(row.get("trials"), agent).values()
+        shares = [float(one) for one in trials if isinstance(one, int | float) and 0 < one <= 1]
         return cls(
-            _whole(row.get("day_pnl_e6")),
-            _whole(row.get("shares_e6")),
+            _whole(row.get("floor_day_pnl_e6")),
+            _whole(row.get("floor_shares_e6")),
             _whole(row.get("var_e6")),
             _greeks(row.get("greeks")),
             _greeks(row.get("up_greeks")),
-            str(killed) if killed else "",
+            "; ".join(reasons),
+            min(shares, default=1.0),
         )
 
 
 NOTHING_KNOWN = FloorFacts()
+
+
+def _concerning(value: object, agent: str) -> dict[str, Any]:
+    """Breakers by full name that concern an agent: the floor's, and its own."""
+    if not isinstance(value, Mapping):
+        return {}
+    return {
+        str(name): told
+        for name, told in value.items()
+        if kind_of(str(name)) not in OF_MARKET
+        and (kind_of(str(name)) not in OF_AGENT or subject_of(str(name)) == agent)
+    }
 
 
 def _whole(value: object) -> int:

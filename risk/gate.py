@@ -104,11 +104,14 @@ class Gate:
         The agent's own; where both limit the same thing the stricter one counts.
     capital_e6
         The floor's capital, of which shares are taken where the file names none.
+    share
+        Part of its usual size an order may have, while a breaker is on trial.
     """
 
     file: PolicyFile
     limits: Limits
     capital_e6: int
+    share: float = 1.0
     trade_e6: int = field(init=False, default=0)
     market_e6: int = field(init=False, default=0)
     agent_e6: int = field(init=False, default=_FREE)
@@ -140,7 +143,7 @@ class Gate:
             policy = file.find("PositionLimit", per)
             return _FREE if policy is None else int(policy.max_shares * SHARE)
 
-        self.trade_e6 = min(own.risk_per_trade_e6, money("TradeLimit"))
+        self.trade_e6 = int(min(own.risk_per_trade_e6, money("TradeLimit")) * self.share)
         self.market_e6 = own.max_position_e6
         self.agent_e6, self.floor_e6 = money("AgentLimit"), money("FloorLimit")
         self.agent_loss_e6 = min(own.max_daily_loss_e6, money("DailyLoss", "agent"))
