@@ -18,6 +18,8 @@ from console import floor, foreground, logs, view
 from console.backtest import backtest
 from console.data import data_app
 from console.drain import halt
+from console.kill import kill
+from console.risk import risk_app
 from console.sim import sim_app
 from console.status import as_json, gather
 from console.sweep import sweep
@@ -43,6 +45,8 @@ app.add_typer(db_app, name="db", no_args_is_help=True)
 app.add_typer(agents_app, name="agents", no_args_is_help=True)
 app.add_typer(sim_app, name="sim", no_args_is_help=True)
 app.add_typer(data_app, name="data", no_args_is_help=True)
+app.add_typer(risk_app, name="risk", no_args_is_help=True)
+app.command()(kill)
 app.command()(backtest)
 app.command()(sweep)
 

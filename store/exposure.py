@@ -189,3 +189,36 @@ async def floor_results(db: Database, limit: int = 5_000) -> tuple[Sequence[str]
     for row in rows:
         by_end.setdefault(to_ns(row["ends_at"]), {})[row["agent"]] = e6(row["pnl"])
     return agents, [[by_end[end].get(agent, 0) for agent in agents] for end in sorted(by_end)]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The best ask of a token: dollars a share, and how many shares there are in e6."""
+
+    price: float
+    size_e6: int
+
+
+async def best_asks(db: Database, token_ids: Sequence[str], seconds: float) -> dict[str, Offer]:
+    """The newest best asks, of tokens quoted within so many seconds."""
+    rows = await db.fetch(
+        """
+        SELECT DISTINCT ON (token_id) token_id, ask, ask_size FROM market_data
+        WHERE token_id = ANY(%s) AND kind = 'top' AND ts > now() - %s * interval '1 second'
+        ORDER BY token_id, ts DESC, seq DESC
+        """,
+        [list(token_ids), seconds],
+    )
+    return {
+        row["token_id"]: Offer(float(row["ask"]), e6(row["ask_size"]))
+        for row in rows
+        if row["ask"] is not None
+    }
+
+
+async def assets(db: Database) -> list[str]:
+    """Assets of which prices were kept within the last day."""
+    rows = await db.fetch(
+        "SELECT DISTINCT asset FROM spot_prices WHERE ts > now() - interval '1 day' ORDER BY asset"
+    )
+    return [row["asset"] for row in rows]

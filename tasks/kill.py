@@ -12,8 +12,6 @@ told is told from the file, by the floor's risk watch, once the stores are back.
 """
 
 import asyncio
-import getpass
-import os
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -57,14 +55,6 @@ class Thrown:
     swept: Swept
 
 
-def whoami() -> str:
-    """Who steers the floor, for the audit."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
-
-
 def throw_file(settings: Settings, reason: str, by: str) -> tuple[Kill, bool]:
     """Throw this machine's switch, needing nothing but the disk; says whether it was thrown."""
     before = risk.read_kill_file(settings.floor_home)
@@ -75,8 +65,22 @@ def throw_file(settings: Settings, reason: str, by: str) -> tuple[Kill, bool]:
     return kill, False
 
 
-async def throw(settings: Settings, reason: str, by: str, settle_s: float = SETTLE_S) -> Thrown:
+async def throw(
+    settings: Settings,
+    reason: str,
+    by: str,
+    settle_s: float = SETTLE_S,
+    *,
+    fresh: bool = False,
+) -> Thrown:
     """Throw the kill switch and cancel everything; tells what could not be done, never raises it.
+
+    Parameters
+    ----------
+    settle_s
+        How long to look for orders that sessions send before they notice.
+    fresh
+        The caller wrote this machine's file a moment ago: that is no earlier throw.
 
     Raises
     ------
@@ -86,6 +90,7 @@ async def throw(settings: Settings, reason: str, by: str, settle_s: float = SETT
     disk: OSError | None = None
     try:
         kill, again = throw_file(settings, reason, by)
+        again = again and not fresh
     except OSError as error:
         kill, again, disk = Kill(reason, by, time.time_ns()), False, error
     known = _Known()
