@@ -14,6 +14,8 @@ _12, _25, _27, _11 = np.uint64(12), np.uint64(25), np.uint64(27), np.uint64(11)
 _SPOT_SHARE = 0.02
 _TRADE_SHARE = 0.04
 _REMOVALS = 0.35
+_WIDE = 4
+"""Cents between the best prices from which on quotes come in around the fair value."""
 _VOLATILITY = 5e-5
 """Of log spot, per square root of a second."""
 
@@ -86,6 +88,10 @@ def _change(random: Any, books: Any, best: Any, m: int, fair: float) -> tuple[in
     pulled = (s == 0) == (fair * 100.0 < middle)
     away = int(-3.0 * np.log(1.0 - _uniform(random)))
     towards = 1 if not pulled and _uniform(random) < 0.5 else 0
+    if best[m, 1] - best[m, 0] > _WIDE:
+        removes = pulled = False
+        towards = int(fair * 100.0) + s - best[m, s]
+        towards = towards if s == 0 else -towards
     if s == 0:
         p = min(best[m, 0] - away + towards, best[m, 1] - 1, 99)
         p = max(p, 1)
