@@ -19,6 +19,7 @@ from console.backtest import backtest
 from console.data import data_app
 from console.drain import halt
 from console.kill import kill
+from console.parity import parity
 from console.risk import risk_app
 from console.sim import sim_app
 from console.status import as_json, gather
@@ -48,6 +49,7 @@ app.add_typer(data_app, name="data", no_args_is_help=True)
 app.add_typer(risk_app, name="risk", no_args_is_help=True)
 app.command()(kill)
 app.command()(backtest)
+app.command()(parity)
 app.command()(sweep)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]

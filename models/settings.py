@@ -200,6 +200,9 @@ class Settings(BaseSettings):
     session_seconds: int = Field(
         3600, ge=30, le=86400, description="A session ends and hands over after this."
     )
+    record_sessions: bool = Field(
+        False, description="Record every session below FLOOR_HOME, for `floor parity`."
+    )
     max_restarts_per_hour: int = Field(
         10, ge=1, le=100, description="More restarts of an agent than this pause it."
     )

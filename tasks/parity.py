@@ -1,7 +1,7 @@
 """A recorded session held against the backtester: the same decisions, and fills as explained."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,15 @@ from engine.recording.compare import (
 )
 from engine.recording.others import without_ours
 from engine.recording.refill import Latency, ModelFill, latency_of, refill, sendings
-from engine.recording.rehearsal import market_data, markets_of, rehearse
+from engine.recording.rehearsal import market_data, markets_of, rehearse, strategy_of
+from models.agents import AgentSpec
 from models.errors import ConfigError
 from models.fills import FillModel
 from models.recording import Entry, Opened, time_of
 from models.units import MILLISECOND_NS, SHARE
 from store.recording import read_recording
 from store.tape import tape_from_events
+from strategies.base import Strategy
 
 HALF = 0.5
 """Share of an order's measured way there and back that is the way there."""
@@ -49,8 +51,13 @@ class Parity:
         return self.exactness.exact and not self.closeness.beyond
 
 
-def parity_of(path: Path) -> Parity:
+def parity_of(path: Path, build: Callable[[AgentSpec], Strategy] = strategy_of) -> Parity:
     """Play a recording again, twice: with the answers it got, and against our own fill model.
+
+    Parameters
+    ----------
+    build
+        Makes the strategy; by default the library's.
 
     Raises
     ------
@@ -66,7 +73,7 @@ def parity_of(path: Path) -> Parity:
         raise ConfigError(f"recording {path}: empty; the session died before it began")
     markets = markets_of(entries())
     tape = tape_from_events(market_data(entries()), markets, str(path))
-    played = rehearse(entries, tape)
+    played = rehearse(entries, tape, build)
     sent = sendings(entries())
     latency = latency_of(sent)
     others = sorted(without_ours(entries), key=lambda event: event.recv_ns)
@@ -92,23 +99,56 @@ def parity_of(path: Path) -> Parity:
     )  # fmt: skip
 
 
-HEADINGS = (
-    "agent", "events", "calls live", "again", "alike", "decisions live", "again", "alike",
-    "orders live", "again", "alike", "order ms", "fills live", "model", "shares live", "model",
-    "orders filled", "same size and price", "apart ms", "worst", "bound", "by time", "beyond",
-)  # fmt: skip
+def table(found: Sequence[Parity]) -> str:
+    """Return a table as text: one line a fact, one column a session."""
+    columns = [_facts(one) for one in found]
+    names = [one.agent for one in found]
+    if not columns:
+        return ""
+    widths = [
+        max(len(text) for text in (name, *column.values()))
+        for name, column in zip(names, columns, strict=True)
+    ]
+    lines = [("", *names)]
+    lines += [(fact, *(column[fact] for column in columns)) for fact in columns[0]]
+    return "\n".join(
+        f"{line[0]:<42}" + "".join(f"  {c:>{w}}" for c, w in zip(line[1:], widths, strict=True))
+        for line in lines
+    )
 
 
-def cells(one: Parity) -> tuple[str, ...]:
-    """One row of the table under `HEADINGS`."""
+def _facts(one: Parity) -> dict[str, str]:
     near, did = one.closeness, one.exactness
-    same = [text for part in (did.calls, did.decisions, did.orders) for text in _counts(part)]
-    return (
-        one.agent, str(one.events), *same, _ms(one.latency.median_ns), str(near.live_fills),
-        str(near.model_fills), f"{near.live_e6 / SHARE:.2f}", f"{near.model_e6 / SHARE:.2f}",
-        str(near.orders), str(near.alike), _ms(near.median_ns), _ms(near.worst_ns),
-        _ms(near.bound.total_ns), str(len(near.timed)), str(len(near.beyond)),
-    )  # fmt: skip
+    return {
+        "strategy": one.strategy,
+        "events heard in how many seconds": f"{one.events} in {one.seconds:.0f}",
+        "calls of hooks: live / again / identical": _counts(did.calls),
+        "decisions: live / again / identical": _counts(did.decisions),
+        "orders: live / again / identical": _counts(did.orders),
+        "order there and back: median, worst": _ms(one.latency.median_ns, one.latency.most_ns),
+        "orders filled: in all / same size and price": f"{near.orders} / {near.alike}",
+        "fills: live / model": f"{near.live_fills} / {near.model_fills}",
+        "shares filled: live / model": f"{near.live_e6 / SHARE:.2f} / {near.model_e6 / SHARE:.2f}",
+        "fills apart: median, worst": _ms(near.median_ns, near.worst_ns),
+        "bound: order's way + book's interval": _ms(near.bound.order_ns, near.bound.book_ns),
+        "orders explained by their arrival": str(len(near.timed)),
+        "orders not explained": str(len(near.beyond)),
+    }
+
+
+def as_dict(one: Parity) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "agent": one.agent,
+        "strategy": one.strategy,
+        "holds": one.holds,
+        "conditions": dict(one.conditions),
+        "seconds": one.seconds,
+        "events": one.events,
+        "order_latency_ns": asdict(one.latency),
+        "exactness": asdict(one.exactness),
+        "fills": asdict(one.closeness),
+    }
 
 
 def faults(one: Parity) -> list[str]:
@@ -119,9 +159,9 @@ def faults(one: Parity) -> list[str]:
     return told + [f"{one.agent}: fill {text}" for text in one.closeness.beyond]
 
 
-def _counts(same: Same) -> tuple[str, str, str]:
-    return str(same.live), str(same.again), str(same.alike)
+def _counts(same: Same) -> str:
+    return f"{same.live} / {same.again} / {same.alike}"
 
 
-def _ms(ns: int) -> str:
-    return f"{ns / MILLISECOND_NS:.1f}"
+def _ms(*times_ns: int) -> str:
+    return ", ".join(f"{ns / MILLISECOND_NS:.1f}" for ns in times_ns) + " ms"

@@ -31,6 +31,7 @@ from tasks.alerts import Alerts
 from tasks.api_keys import api_nonce
 from tasks.guards import Progress, halt_reason, watch_for_halt
 from tasks.holders import is_dead, process_name
+from tasks.recording import Ports, recorded
 from tasks.supervision import over_budget
 from tasks.watchdog import Verdict, Watchdog
 from venue.polymarket.client import PolymarketVenue
@@ -127,16 +128,20 @@ class TradingSession:
         self.discovery = await enter(GammaDiscovery(settings))
         venue = await PolymarketVenue.connect(settings, nonce=api_nonce(name), agent=name)
         self._stack.push_async_callback(venue.close)
+        limits = Limits.of(settings, self.spec)
+        feed = PolymarketFeed(settings, venue)
+        plain = Ports(strategy, venue, feed, self.discovery, self.journal, SystemClock())
+        ports = recorded(settings, self.spec, limits, plain, self._stack)
         self.trader = Trader(
             spec=self.spec,
-            strategy=strategy,
-            venue=venue,
-            feed=PolymarketFeed(settings, venue),
-            discovery=self.discovery,
-            journal=self.journal,
+            strategy=ports.strategy,
+            venue=ports.venue,
+            feed=ports.feed,
+            discovery=ports.discovery,
+            journal=ports.journal,
             notices=self.alerts,
-            clock=SystemClock(),
-            limits=Limits.of(settings, self.spec),
+            clock=ports.clock,
+            limits=limits,
         )
         return ""
 

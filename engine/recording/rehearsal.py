@@ -61,7 +61,7 @@ from models.recording import (
 from models.tape import Tape
 from risk.limits import Limits
 from strategies import library
-from strategies.base import View
+from strategies.base import Strategy, View
 
 Source = Callable[[], Iterable[Entry]]
 """Gives the recording from its beginning, as often as it is asked."""
@@ -92,7 +92,14 @@ class Rehearsal:
     """Events the trader heard."""
 
 
-def rehearse(source: Source, tape: Tape) -> Rehearsal:
+def strategy_of(spec: AgentSpec) -> Strategy:
+    """The library's strategy that an agent names. Raises `ConfigError`."""
+    return library.create(spec.strategy, spec.parameters)
+
+
+def rehearse(
+    source: Source, tape: Tape, build: Callable[[AgentSpec], Strategy] = strategy_of
+) -> Rehearsal:
     """Play a recorded session again.
 
     Parameters
@@ -100,6 +107,8 @@ def rehearse(source: Source, tape: Tape) -> Rehearsal:
     tape
         The market data of the recording (`store.tape.tape_from_events`), with every market it
         watched.
+    build
+        Makes the strategy.
 
     Raises
     ------
@@ -109,14 +118,16 @@ def rehearse(source: Source, tape: Tape) -> Rehearsal:
     first = next(iter(source()), None)
     if not isinstance(first, Opened):
         raise ConfigError("the recording does not say whose session it is; it is not whole")
-    played = _Played(first, source, tape)
+    played = _Played(first, source, tape, build)
     for place, entry in enumerate(source()):
         played.step(place, entry)
     return played.result()
 
 
 class _Played:
-    def __init__(self, opened: Opened, source: Source, tape: Tape) -> None:
+    def __init__(
+        self, opened: Opened, source: Source, tape: Tape, build: Callable[[AgentSpec], Strategy]
+    ) -> None:
         spec = AgentSpec.model_validate(opened.agent)
         self._index = {market.condition_id: i for i, market in enumerate(tape.markets)}
         self.clock = Clock(opened.at_ns)
@@ -134,7 +145,7 @@ class _Played:
         self._result = Rehearsal(spec, Course(), Course(), {})
         self.venue = ReplayedVenue(spec.name, self._replies)
         self.journal = ReplayedJournal(Recorder(self._index), self.clock.now_ns, self._replies)
-        strategy = Observed(library.create(spec.strategy, spec.parameters), self._called)
+        strategy = Observed(build(spec), self._called)
         asked = BacktestAgent(spec, Limits(**opened.limits), strategy)
         config = BacktestConfig(
             (asked,),
