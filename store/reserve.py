@@ -179,6 +179,26 @@ class Reserve:
             raise _away(error) from None
         return bool(known is not None and known.decode() == info["run_id"])
 
+    async def uptime_s(self) -> int:
+        """Seconds since this Redis started."""
+        try:
+            info: Any = await self._redis.info("server")
+        except _TROUBLE as error:
+            raise _away(error) from None
+        return int(info["uptime_in_seconds"])
+
+    async def adopt(self, agent: str, token: int) -> None:
+        """Take `token` for the agent's newest, as Postgres, which grants the leases, has it.
+
+        For a database that was begun anew, whose tokens are lower than those this Redis knows.
+        """
+        try:
+            known: Any = await self._redis.hget(_TOKENS, agent)
+            if known is not None and int(known) > token:
+                await self._redis.hset(_TOKENS, agent, str(token))
+        except _TROUBLE as error:
+            raise _away(error) from None
+
     async def rebuild(self, open_e6: Mapping[str, int]) -> bool:
         """Set every agent's number from the books, if nobody has since Redis started.
 
