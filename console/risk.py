@@ -45,14 +45,15 @@ def show(as_json: Json = False) -> None:
 @risk_app.command()
 def check(
     file: Annotated[
-        Path | None, typer.Argument(help="A policy file; deployments/risk.yaml when left out.")
+        Path | None, typer.Argument(help="A policy file; RISK_FILE when left out.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Read a policy file and say what is wrong with it, by file and line. Exit code 2 if it is."""
-    from tasks.risk_policies import POLICIES, read_policies
+    from tasks.risk_policies import read_policies
 
-    settings, path = load_settings(), file or POLICIES
+    settings = load_settings()
+    path = file or settings.risk_file
     faults: list[str] = []
     found = None
     try:

@@ -27,17 +27,24 @@ def read_policies(path: Path, capital_e6: int) -> PolicyFile:
 class Policies:
     """The policies in force; ask `current` as often as one likes, it looks at the file's stamp.
 
+    Parameters
+    ----------
+    good
+        What is in force while the file has never been right; the breakers' defaults for None.
+
     Attributes
     ----------
     fault
         What is wrong with the file as it is now; empty while it is the one in force.
     """
 
-    def __init__(self, capital_e6: int, path: Path = POLICIES) -> None:
+    def __init__(
+        self, capital_e6: int, path: Path = POLICIES, good: PolicyFile | None = None
+    ) -> None:
         self._path = path
         self._capital_e6 = capital_e6
         self._stamp: tuple[int, int] | None = (-1, -1)
-        self._good = PolicyFile()
+        self._good = good or PolicyFile()
         self.fault = ""
 
     def current(self) -> PolicyFile:

@@ -34,7 +34,7 @@ from store.risk import Kill
 from store.urls import urls
 from tasks.risk_book import FloorBook, log_moves, read_book
 from tasks.risk_facts import Worth, distribution, worth
-from tasks.risk_policies import POLICIES, read_policies
+from tasks.risk_policies import read_policies
 
 QUOTED_S = 60.0
 BACKTEST_STEP_S = 15
@@ -103,7 +103,7 @@ async def picture(settings: Settings, database: Database) -> Picture:
     StoreUnavailable, NotReady
         Postgres does not answer, or has no tables yet. Without Redis the rest is still shown.
     """
-    file = read_policies(POLICIES, to_cash_e6(settings.initial_capital))
+    file = read_policies(settings.risk_file, to_cash_e6(settings.initial_capital))
     board = Board(file.rules)
     board.load(await risk.breaker_rows(database))
     kill = await risk.killed(database) or risk.read_kill_file(settings.floor_home)

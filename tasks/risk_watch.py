@@ -50,7 +50,8 @@ class RiskWatch:
 
     def __init__(self, settings: Settings, policies: Policies | None = None) -> None:
         self._settings = settings
-        self._policies = policies or Policies(to_cash_e6(settings.initial_capital))
+        capital_e6 = to_cash_e6(settings.initial_capital)
+        self._policies = policies or Policies(capital_e6, settings.risk_file)
         self._board = Board(self._policies.current().rules)
         self._stack = AsyncExitStack()
         self._unsaved: set[str] = set()
