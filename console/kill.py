@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import logging
 import sys
 import time
 from contextlib import suppress
 from typing import Annotated
 
+import structlog
 import typer
 from rich.console import Console
 
@@ -35,6 +37,8 @@ def kill(
     # What signs and talks to the venue takes long to import; the switch is thrown by now.
     from tasks.kill import throw
 
+    _logs_aside()
+
     thrown = asyncio.run(throw(settings, reason, whoami(), fresh=not again))
     up = running(settings.floor_home) is not None
     swept = thrown.swept
@@ -60,8 +64,9 @@ def kill(
     else:
         for line in lines(again, thrown.kill.reason, up, asleep, sure):
             _say(line)
-        _say(f"{swept.cancelled} orders cancelled in {swept.seconds:.2f} s{_left(swept.left)}")
-        for agent, fault in swept.faults.items():
+        if not asleep:
+            _say(f"{swept.cancelled} orders cancelled in {swept.seconds:.2f} s{_left(swept.left)}")
+        for agent, fault in () if asleep else swept.faults.items():
             _say(f"venue, {agent}: {fault}")
         for store, fault in (("Postgres", thrown.postgres), ("Redis", thrown.redis)):
             if fault:
@@ -94,6 +99,15 @@ def _left(left: int | None) -> str:
     if left is None:
         return "; the venue does not say what is open"
     return "; none is open any more" if left == 0 else f"; {left} are still open"
+
+
+def _logs_aside() -> None:
+    """Send what goes wrong to stderr: stdout is the command's answer."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
 
 
 def _say(text: str) -> None:

@@ -207,7 +207,7 @@ def stress_json(results: Sequence[Stressed], assumed: Sequence[str]) -> dict[str
 
 def var_tables(found: ValueAtRisk) -> RenderableType:
     results = _table(
-        (f"results of {found.windows} window ends", "left"), ("VaR 95", "right"),
+        ("method", "left"), ("VaR 95", "right"),
         ("ES 95", "right"), ("VaR 99", "right"), ("ES 99", "right"), ("", "left"),
     )  # fmt: skip
     for one, other in zip(found.measured[0.95], found.measured[0.99], strict=True):
@@ -223,7 +223,7 @@ def var_tables(found: ValueAtRisk) -> RenderableType:
         results.add_row("open book", "", "", "", "", found.book_why_not)
     spot = _table(
         ("spot model", "left"), ("moves", "right"), ("beyond", "right"), ("expected", "right"),
-        ("Kupiec p", "right"), ("Christoffersen p", "right"), ("", "left"),
+        ("Kupiec p", "right"), ("Christ. p", "right"), ("", "left"),
     )  # fmt: skip
     for line in found.spot:
         spot.add_row(
@@ -233,7 +233,7 @@ def var_tables(found: ValueAtRisk) -> RenderableType:
             *(f"{test.p_value:.3f}" for test in line.tests), *([""] * (2 - len(line.tests))),
             line.why_not or verdict(line),
         )  # fmt: skip
-    return Group(results, spot)
+    return Group(Text(f"results of {found.windows} window ends, and the open book"), results, spot)
 
 
 def verdict(line: SpotTest) -> str:

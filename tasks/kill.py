@@ -182,7 +182,7 @@ async def _tell_people(settings: Settings, thrown: Thrown) -> None:
         "cancelled": swept.cancelled, "left": swept.left, "seconds": round(swept.seconds, 3),
         "faults": dict(swept.faults), "redis": thrown.redis,
     }  # fmt: skip
-    log.critical("kill_switch_thrown", **detail)
+    log.warning("kill_switch_thrown", **detail)
     addresses = urls(settings)
     if not thrown.postgres:
         try:
