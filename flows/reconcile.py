@@ -2,19 +2,23 @@
 
 import asyncio
 
+import structlog
 from prefect import flow
 from prefect.artifacts import acreate_table_artifact
 
-from models.errors import VenueError
+from models.errors import StoreUnavailable, VenueError
 from models.settings import Settings, load_settings
 from store.database import Database
+from store.reserve import Reserve
 from store.urls import urls
 from tasks.alerts import Alerts
 from tasks.guards import halt_reason
-from tasks.reconcile_floor import Look, look, mend, news, note_comparison
+from tasks.reconcile_floor import Look, look, mend, news, note_comparison, return_leaks
 from tasks.reconciliation import Difference, persistent
 from venue.polymarket.client import PolymarketVenue
 from venue.polymarket.discovery import GammaDiscovery
+
+log = structlog.get_logger(__name__)
 
 SECOND_LOOK_S = 3.0
 """Money in motion settles between two looks; what both see is a difference."""
@@ -28,6 +32,7 @@ async def reconcile() -> str:
     async with Database(urls(settings).database, max_size=2) as database:
         if reason := await halt_reason(database):
             return reason
+        await _return_leaks(settings, database)
         try:
             first, second = await _two_looks(settings, database)
         except VenueError as error:
@@ -44,6 +49,15 @@ async def reconcile() -> str:
             text = f"books differ from the venue in {len(fresh)} places: {fresh[0]}"
             alerts.post("error", text)
     return "; ".join([f"{len(found)} differences", *done])
+
+
+async def _return_leaks(settings: Settings, database: Database) -> None:
+    """Return what nobody needs of the floor's room; while a store is away it waits."""
+    try:
+        async with Reserve(urls(settings).redis) as reserve:
+            await return_leaks(database, reserve)
+    except StoreUnavailable as error:
+        log.info("leaks_not_looked_for", reason=str(error))
 
 
 async def _two_looks(settings: Settings, database: Database) -> tuple[Look, Look]:

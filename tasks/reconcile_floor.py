@@ -10,10 +10,12 @@ from engine.ports import Discovery, Venue
 from models.errors import BadValue
 from models.orders import Fill, Order, OrderState, VenueTrade
 from models.units import SECOND_NS
-from store import ledger, markets, state
+from store import leases, ledger, markets, state
 from store.database import Database
 from store.events import record_event
 from store.fills import adopt_fill
+from store.reserve import Leak, Reserve
+from tasks.open_costs import open_costs
 from tasks.reconciliation import (
     Difference,
     cash_differences,
@@ -154,6 +156,27 @@ async def mend(database: Database, found: list[Difference], seen: Look) -> list[
         await state.put(database, OPENING_CASH, int(opening) + seen.cash_gap_e6)
         done.append("cash moved outside the floor; its opening balance was corrected")
     return done
+
+
+async def return_leaks(database: Database, reserve: Reserve) -> list[Leak]:
+    """Give back what agents without a session still hold of the floor's room, and record it.
+
+    Agents that run put their own numbers right. Who runs is asked before the books are read, so
+    that an agent which starts in between is either seen running or in the books.
+
+    Raises
+    ------
+    StoreUnavailable
+        Postgres or Redis is away; nothing is lost by waiting.
+    """
+    held = await reserve.used()
+    live = {lease.agent for lease in await leases.all(database) if lease.live}
+    leaks = await reserve.settle_leaks(await open_costs(database), held.keys() - live)
+    for leak in leaks:
+        detail = {"agent": leak.agent, "held_e6": leak.held_e6, "books_e6": leak.books_e6}
+        log.warning("reservation_leak_returned", **detail)
+        await record_event(database, "reservation_leak", detail)
+    return leaks
 
 
 async def news(database: Database, found: list[Difference]) -> list[Difference]:

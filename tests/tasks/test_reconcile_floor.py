@@ -5,11 +5,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from models.errors import StoreUnavailable
 from models.markets import Outcome, Side
 from models.orders import Order, OrderRequest, OrderState
 from models.units import SECOND_NS
-from store import state
+from store import agents, leases, state
 from store.database import Database
+from store.reserve import Reserve
+from tasks.agent_files import find_agent
 from tasks.reconcile_floor import (
     COMPARED,
     IN_DOUBT_S,
@@ -21,8 +24,11 @@ from tasks.reconcile_floor import (
     mend,
     news,
     note_comparison,
+    return_leaks,
 )
 from tasks.reconciliation import Difference
+from tests.tasks.risk_rows import add_market, add_order, window
+from tests.tasks.risk_stage import AGENTS
 
 GHOST = Difference("ghost_order", "0x1", "live", "not open")
 CASH = Difference("cash", "account", "0 e6", "5 e6")
@@ -83,3 +89,32 @@ def test_orders_in_doubt_belong_to_their_session(
     request = OrderRequest("i", "a", "0xm", "up", Outcome.UP, Side.BUY, 5_000, 5_000_000)
     order = Order("0x1", request, order_state, updated_ns=0)
     assert _in_doubt(order, age_s * SECOND_NS) is doubt
+
+
+async def test_room_that_dead_sessions_hold_is_returned_and_noted(
+    database: Database, redis_url: str
+) -> None:
+    await agents.sync_agents(database, [find_agent(name) for name in AGENTS])
+    maker, momentum = AGENTS
+    market = await add_market(database, window(1))
+    await add_order(database, maker, market, Outcome.UP, 0.40, 20)
+    async with Reserve(redis_url) as reserve:
+        await reserve.rebuild({maker: 30_000_000, momentum: 7_000_000, "gone": 5_000_000})
+        lease = await leases.acquire(database, momentum, "here", 60)
+        assert lease is not None
+        found = await return_leaks(database, reserve)
+        # Who runs is left alone; what is in the books stays held: 20 shares at 40 cents and more.
+        assert {leak.agent for leak in found} == {maker, "gone"}
+        held = await reserve.used()
+        assert 8_000_000 <= held[maker] < 9_000_000
+        assert (held[momentum], held["gone"]) == (7_000_000, 0)
+        assert await events(database) == 2
+        assert await return_leaks(database, reserve) == []
+        await leases.release(database, lease)
+        assert [leak.agent for leak in await return_leaks(database, reserve)] == [momentum]
+
+
+async def test_without_redis_no_leak_is_looked_for(database: Database) -> None:
+    async with Reserve("redis://:x@127.0.0.1:1/0") as reserve:
+        with pytest.raises(StoreUnavailable):
+            await return_leaks(database, reserve)
