@@ -5,15 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.recording.compare import (
-    Closeness,
-    Exactness,
-    Same,
-    bound_of,
-    compare,
-    compare_fills,
-    live_parts,
-)
+from engine.recording.closeness import Closeness, bound_of, compare_fills, live_parts
+from engine.recording.compare import Exactness, Same, compare
 from engine.recording.others import without_ours
 from engine.recording.refill import Latency, ModelFill, latency_of, refill, sendings
 from engine.recording.rehearsal import market_data, markets_of, rehearse, strategy_of
@@ -82,13 +75,14 @@ def parity_of(path: Path, build: Callable[[AgentSpec], Strategy] = strategy_of) 
     fill_model = FillModel(said.get("fill_model", FillModel.BACK))
     held_ns = int(said.get("taker_delay_ms", 0)) * MILLISECOND_NS
 
-    def arriving(there: float) -> Mapping[str, list[ModelFill]]:
-        return refill(sent, market, fill_model, there, held_ns)
+    def arriving(there: float, model: FillModel = fill_model) -> Mapping[str, list[ModelFill]]:
+        return refill(sent, market, model, there, held_ns)
 
     closeness = compare_fills(
         live_parts(entries()),
         arriving(HALF),
         map(arriving, ELSE),
+        lambda: arriving(HALF, FillModel.FRONT),
         sent,
         bound_of(latency, held_ns, others),
     )
@@ -131,7 +125,7 @@ def _facts(one: Parity) -> dict[str, str]:
         "shares filled: live / model": f"{near.live_e6 / SHARE:.2f} / {near.model_e6 / SHARE:.2f}",
         "fills apart: median, worst": _ms(near.median_ns, near.worst_ns),
         "bound: order's way + book's interval": _ms(near.bound.order_ns, near.bound.book_ns),
-        "orders explained by their arrival": str(len(near.timed)),
+        "orders explained by arrival / by the queue": f"{len(near.timed)} / {len(near.queued)}",
         "orders not explained": str(len(near.beyond)),
     }
 

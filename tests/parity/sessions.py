@@ -1,27 +1,33 @@
 """Live sessions on the simulator, recorded: real server, real adapter, real trader, real time."""
 
 import asyncio
+import math
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.clock import SystemClock
+from engine.indicators import Indicators
+from engine.markets import MarketData
+from engine.memory import pack
 from engine.recording import Recorder
+from engine.recording.rehearsal import strategy_of
 from engine.trader import Trader, TraderSettings
 from models.agents import AgentSpec
 from models.conditional import Condition
+from models.events import SpotSource, SpotTick
 from models.execution import Execution
 from models.journal import JournalState, WindowResult
 from models.markets import Market
 from models.orders import Fill, Order
 from models.settings import Liquidity, Settings
-from models.units import SECOND_NS
+from models.units import SECOND_NS, SPOT_USD
 from risk.limits import Limits
 from store.recording import RecordingFile
-from strategies import library
+from strategies.base import Strategy
 from venue.polymarket.client import PolymarketVenue
 from venue.polymarket.discovery import GammaDiscovery
 from venue.polymarket.feed import PolymarketFeed
@@ -49,6 +55,16 @@ PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     },
 }  # fmt: skip
 """Parameters with which each strategy of the library really trades within a few windows."""
+
+
+def warmed(strategy: Strategy, now_ns: int) -> JournalState:
+    """What a session before would have left: a minute of spot prices in the indicators."""
+    data = MarketData(None, None, 30.0, 6.0, Indicators(strategy.indicators()))  # type: ignore[arg-type]
+    for ago in range(60, 0, -1):
+        at_ns = now_ns - ago * SECOND_NS
+        price = round((66_000 + 400 * math.sin(ago)) * SPOT_USD)
+        data.spot(SpotTick(at_ns, at_ns, SERIES.asset, SpotSource.CHAINLINK, price))
+    return JournalState((), (), (), 0, 0, pack(strategy, data, now_ns))
 
 
 @dataclass
@@ -150,12 +166,13 @@ LIMITS = Limits(200_000_000, 50_000_000, 150_000_000, 150_000_000, 5)
 
 async def trade(
     place: Place, spec: AgentSpec, nonce: int, path: Path, seconds: float,
-    journal: MemoryJournal | None = None, strategy: Any = None,
+    build: Callable[[AgentSpec], Strategy] = strategy_of,
 ) -> Path:  # fmt: skip
     """Trade window after window for a while; return the recording of it."""
     file = RecordingFile(path)
     recorder = Recorder(file.write, SystemClock())
-    journal = journal or MemoryJournal()
+    strategy = build(spec)
+    journal = MemoryJournal(warmed(strategy, time.time_ns()))
     async with AsyncExitStack() as stack:
         stack.callback(file.close)
         venue = await PolymarketVenue.connect(place.settings, nonce, spec.name)
@@ -164,7 +181,7 @@ async def trade(
         recorder.open(spec, LIMITS, TraderSettings(), place.conditions)
         trader = Trader(
             spec=spec,
-            strategy=recorder.strategy(strategy or library.create(spec.strategy, spec.parameters)),
+            strategy=recorder.strategy(strategy),
             venue=recorder.venue(venue),
             feed=recorder.feed(PolymarketFeed(place.settings, venue)),
             discovery=recorder.discovery(discovery),
@@ -197,7 +214,8 @@ async def _follow(trader: Trader, discovery: GammaDiscovery, seconds: float) -> 
         after_ns = market.end_ns
         window = asyncio.create_task(trader.run_window(market))
         await asyncio.wait({window}, timeout=max(0.0, until - time.monotonic()))
-        trader.wind_down() if not window.done() else None
+        if not window.done():
+            trader.wind_down()
         await window
         settling.append(asyncio.create_task(trader.settle(market)))
     return settling

@@ -1,0 +1,55 @@
+"""One run of every shipped strategy on two simulators, side by side, recorded."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from models.settings import Liquidity
+from tests.parity.sessions import PARAMETERS, Place, agent, simulator, trade
+from tests.parity.wanton import Wanton, wanton
+
+SECONDS = 40.0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet() -> Iterator[None]:
+    """Leave the logs out: a session that is played again logs as if it were live."""
+    before = structlog.get_config()["wrapper_class"]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.configure(wrapper_class=before)
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Recordings by agent; every strategy has one on each kind of liquidity."""
+    return asyncio.run(_record(tmp_path_factory.mktemp("parity")))
+
+
+async def _record(home: Path) -> dict[str, Path]:
+    async with (
+        simulator("replay", home, Liquidity.REPLAY) as replay,
+        simulator("model", home, Liquidity.MODEL) as model,
+    ):
+        found = await asyncio.gather(
+            *(
+                _session(place, strategy, home, nonce)
+                for nonce, (strategy, place) in enumerate(
+                    (strategy, place) for strategy in PARAMETERS for place in (replay, model)
+                )
+            ),
+            trade(
+                replay, agent(Wanton.name, Wanton.name, {}), 99, home / "wanton.rec", SECONDS / 3,
+                wanton,
+            ),
+        )  # fmt: skip
+    return {path.stem: path for path in found}
+
+
+async def _session(place: Place, strategy: str, home: Path, nonce: int) -> Path:
+    name = f"{strategy}-{place.name}"
+    return await trade(place, agent(name, strategy), nonce, home / f"{name}.rec", SECONDS)
