@@ -101,6 +101,7 @@ class Backtest:
         path = tape_of(
             self.spec, self.settings, lambda done, total: self._at(Progress("reading", done, total))
         )
+        self._at(Progress("reading"))
         self._tape = open_tape(path)
         if not len(self._tape):
             raise ConfigError(

@@ -45,14 +45,14 @@ def find_recording(data: str, settings: Settings) -> Path:
         raise ConfigError(
             f"data {data!r}: no such file, and FLOOR_DATA_DIR={folder} is no folder of recordings"
         )
-    if (folder / data).exists():
-        return (folder / data).resolve()
     sets = {
         str(found.relative_to(folder)): (found, reader.name)
         for found, reader in recorded_sets(folder)
         if reader is not None
     }
     meant = [name for name, (_, reader) in sets.items() if data in name or data == reader]
+    if data in sets:
+        meant = [data]
     if len(meant) == 1:
         return sets[meant[0]][0].resolve()
     if meant:

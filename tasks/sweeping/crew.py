@@ -174,9 +174,8 @@ class Dask:
                 if self._stopped():
                     raise Stopped
                 try:
-                    wait_for(  # type: ignore[no-untyped-call]
-                        list(waiting), timeout=LOOK_S, return_when="FIRST_COMPLETED"
-                    )
+                    with self._client.as_current():
+                        wait_for(list(waiting), LOOK_S, "FIRST_COMPLETED")  # type: ignore[no-untyped-call]
                 except NotYet:
                     continue
                 for future in [one for one in waiting if one.done()]:
