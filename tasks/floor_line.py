@@ -62,6 +62,8 @@ class FloorLine:
     ----------
     gate, facts, others_e6
         See `engine.ports.Floor`.
+    file
+        The policies in force.
     """
 
     def __init__(
@@ -81,7 +83,7 @@ class FloorLine:
         self._database = database
         self._lease = lease
         self._limits = limits
-        self._file = file
+        self.file = file
         self._capital_e6 = capital_e6
         self._tell = tell
         self._clock = clock
@@ -97,12 +99,12 @@ class FloorLine:
 
     def adopt(self, file: PolicyFile) -> None:
         """Check orders by these policies from now on."""
-        self._file = file
+        self.file = file
         self._alone_e6 = None
         self._build()
 
     def _build(self) -> None:
-        self.gate = Gate(self._file, self._limits, self._capital_e6, self.facts.share)
+        self.gate = Gate(self.file, self._limits, self._capital_e6, self.facts.share)
 
     # --- reserving ------------------------------------------------------------------------------
 

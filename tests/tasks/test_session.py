@@ -26,6 +26,7 @@ from store.database import Database
 from strategies import library
 from strategies.base import Strategy
 from tasks import session as sessions
+from tasks import session_lease, session_windows
 from tasks.agent_files import find_agent
 from tasks.holders import process_name
 from tasks.reconcile_floor import Look, look, mend
@@ -264,9 +265,9 @@ async def test_a_cancelled_session_cancels_its_orders_and_gives_its_lease_back(
 async def test_a_session_hands_over_and_its_successor_settles(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "SETTLE_S", 0.01)
+    monkeypatch.setattr(session_windows, "SETTLE_S", 0.01)
     # The first session may fill early and still have a whole window to go.
-    monkeypatch.setattr(sessions, "LEASE_GRACE_S", 90.0)
+    monkeypatch.setattr(session_lease, "LEASE_GRACE_S", 90.0)
     first = asyncio.create_task(run(stage.session("first", session_seconds=8)))
     await stage.until("it fills", stage.fills)
     successor = asyncio.create_task(run(stage.session("second")))
@@ -294,7 +295,7 @@ async def test_a_session_hands_over_and_its_successor_settles(
 
 
 async def test_a_held_lease_is_left_alone(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "LEASE_GRACE_S", 0.0)
+    monkeypatch.setattr(session_lease, "LEASE_GRACE_S", 0.0)
     await agents.sync_agents(stage.database, [find_agent(AGENT)])
     held = await leases.acquire(stage.database, AGENT, process_name(), 60, "other-run")
     assert held is not None
