@@ -27,6 +27,7 @@ from models.settings import (
     variables,
 )
 from tasks.agent_files import load_agents
+from tasks.policies import load_policies
 from venue.simulator.config import RECORDING
 
 OLDEST_PYTHON = (3, 11)
@@ -48,6 +49,7 @@ def findings() -> Iterator[Finding]:
     yield from guarded(".env", env_file)
     yield from guarded("credentials", lambda: credentials(settings))
     yield from guarded("agents", agent_files)
+    yield from guarded("policies", lambda: policies(settings))
     yield from guarded("recording", lambda: recording(settings))
     yield from guarded("disk", lambda: disk(settings.floor_home))
     record = running(settings.floor_home)
@@ -121,6 +123,19 @@ def agent_files() -> list[Finding]:
     if not specs:
         return [warn("agents", "there is no agent file", "add one to deployments/agents")]
     return [ok("agents", ", ".join(specs))]
+
+
+def policies(settings: Settings) -> list[Finding]:
+    """Read RISK_FILE: a wrong one stops the start, and changes nothing while the floor runs."""
+    try:
+        file = load_policies(settings)
+    except ConfigError as error:
+        mend = f"mend {settings.risk_file}; `floor risk check` reads it"
+        return [fail("policies", line, mend) for line in str(error).splitlines()]
+    names = ", ".join(dict.fromkeys(policy.type for policy in file.policies))
+    if not file.policies:
+        return [warn("policies", "there are none", "see deployments/risk.yaml")]
+    return [ok("policies", names)]
 
 
 def recording(settings: Settings) -> list[Finding]:

@@ -93,15 +93,15 @@ def start(
     Raises
     ------
     FloorError
-        The floor is up already, a setting, agent file or port is wrong, or a program does not
-        come up. Nothing that was started is left running.
+        The floor is up already, a setting, agent file, policy or port is wrong, or a program does
+        not come up. Nothing that was started is left running.
     """
     home = settings.floor_home
     programs = wanted_programs(settings, only)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _one_at_a_time(home):
         refuse_second(settings)
-        _check_agent_files()
+        _check_files(settings)
         end(leftovers(home))
         forget(home)
         check_ports(settings, programs)
@@ -150,11 +150,13 @@ def refuse_second(settings: Settings) -> None:
     )
 
 
-def _check_agent_files() -> None:
+def _check_files(settings: Settings) -> None:
     # Strategies come with numpy: half a second that `floor status` need not wait.
     from tasks.agent_files import load_agents
+    from tasks.policies import load_policies
 
     load_agents()
+    load_policies(settings)
 
 
 def _spawn(settings: Settings, programs: list[Program], foreground: bool) -> FloorRecord:

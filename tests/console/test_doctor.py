@@ -44,6 +44,24 @@ def test_wrong_settings_are_findings(a_floor: Floor) -> None:
     assert "LEASE_SECONDS='0'" in result.stdout
 
 
+def test_a_wrong_policy_file_is_a_finding_and_stops_the_start(
+    a_floor: Floor, tmp_path: Path
+) -> None:
+    path = tmp_path / "limits.yaml"
+    path.write_text("policies:\n- {type: TradeLimit, max_usd: 5}\n- {type: VaRLimit}\n")
+    wrong = Floor(a_floor.home, a_floor.ports, {"RISK_FILE": str(path)})
+    result = wrong.floor("doctor", "--json", check=False)
+    (found,) = [row for row in json.loads(result.stdout) if row["part"] == "policies"]
+    assert (result.returncode, found["verdict"]) == (1, "FAIL")
+    assert found["found"].startswith("limits.yaml:3: unknown policy 'VaRLimit'")
+    start = wrong.floor("up", check=False)
+    assert start.returncode == 1
+    assert (
+        "error: limits.yaml:3: unknown policy 'VaRLimit'; did you mean 'VarLimit'" in start.stderr
+    )
+    assert not (a_floor.home / "supervisord.conf").exists(), "nothing was started"
+
+
 def test_installed_packages_are_within_their_bounds() -> None:
     assert verdicts(checks.packages()) == [Verdict.OK]
 
