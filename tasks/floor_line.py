@@ -9,7 +9,7 @@ cost rises.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import structlog
@@ -20,11 +20,10 @@ from risk.facts import NOTHING_KNOWN, FloorFacts
 from risk.gate import Gate
 from risk.limits import Limits
 from risk.policies import PolicyFile
-from store.database import Database
 from store.leases import Lease
-from store.open_books import read_open_books
+from store.open_books import OpenBooks
 from store.reserve import Reserve, Reserved
-from tasks.open_costs import costs_of, open_costs
+from tasks.open_costs import costs_of
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +48,8 @@ class FloorLine:
 
     Parameters
     ----------
+    read
+        Reads everybody's books as of now; may raise `StoreUnavailable`.
     lease
         Its token fences the reservation.
     capital_e6
@@ -69,7 +70,7 @@ class FloorLine:
     def __init__(
         self,
         reserve: Reserve,
-        database: Database,
+        read: Callable[[], Awaitable[OpenBooks]],
         lease: Lease,
         limits: Limits,
         file: PolicyFile,
@@ -80,7 +81,7 @@ class FloorLine:
         self.facts: FloorFacts = NOTHING_KNOWN
         self.others_e6 = 0
         self._reserve = reserve
-        self._database = database
+        self._read = read
         self._lease = lease
         self._limits = limits
         self.file = file
@@ -241,7 +242,7 @@ class FloorLine:
         if self._alone_e6 is not None or self._clock() - self._away_since < COMMIT_S:
             return
         try:
-            books = await read_open_books(self._database)
+            books = await self._read()
         except StoreUnavailable:
             return
         me, limit_e6 = self._lease.agent, self.gate.floor_e6
@@ -262,7 +263,7 @@ class FloorLine:
         try:
             if open_e6 is None or await self._reserve.uptime_s() < COMMIT_S:
                 return
-            numbers = {**await open_costs(self._database), self._lease.agent: open_e6}
+            numbers = {**costs_of(await self._read()), self._lease.agent: open_e6}
             if await self._reserve.rebuild(numbers):
                 log.info("reservations_rebuilt", agents=len(numbers))
                 self._tell("reservations_rebuilt", {"open_e6": numbers})

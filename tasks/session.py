@@ -30,6 +30,7 @@ from store.bus import Bus
 from store.database import Database
 from store.journal import PostgresJournal
 from store.leases import Lease
+from store.open_books import read_open_books
 from store.reserve import Reserve
 from store.urls import urls
 from strategies import library
@@ -151,7 +152,7 @@ class TradingSession:
             await reserve.adopt(self.spec.name, self.lease.token)
         return FloorLine(
             reserve,
-            self.database,
+            partial(read_open_books, self.database),
             self.lease,
             Limits.of(self.settings, self.spec),
             self._policies.current(),

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from store import agents
 from store.database import Database
 from store.journal import SIGN_PATIENCE_S
 from store.leases import Lease
+from store.open_books import read_open_books
 from store.reserve import Reserve
 from tasks import floor_line
 from tasks.floor_line import COMMIT_S, FloorLine
@@ -44,7 +46,8 @@ class Stage:
         self.reserves.append(reserve)
         lease = Lease(agent, "here", token, 15)
         return FloorLine(
-            reserve, self.database, lease, LIMITS, file or policies(), 1000 * USD,
+            reserve, partial(read_open_books, self.database), lease, LIMITS,
+            file or policies(), 1000 * USD,
             lambda kind, detail: self.told.append((kind, dict(detail))), lambda: self.now,
         )  # fmt: skip
 

@@ -3,7 +3,7 @@
 No loop of its own: a test says what the desk does and how far it gets.
 """
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fakes.journal import FakeJournal, FakeStore
@@ -17,6 +17,7 @@ from engine.markets import MarketData
 from engine.order_index import parent_of
 from engine.orders import OrderManager, OrderSettings
 from engine.portfolio import Portfolio
+from engine.ports import Floor
 from engine.standing import Standing
 from models.events import BookChange, BookSnapshot, OrderUpdate, SpotTick, TradePrint, TradeUpdate
 from models.execution import ExecutionState
@@ -79,9 +80,19 @@ class WiredVenue(ExchangeVenue):
 
 
 class Pit:
-    """One agent's desk, session after session."""
+    """One agent's desk, session after session.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    floor_of
+        Gives a session's line to the floor, by its lease's token.
+    """
+
+    def __init__(
+        self, agent: str = AGENT, floor_of: Callable[[int], Floor | None] = lambda token: None
+    ) -> None:
+        self.agent = agent
+        self._floor_of = floor_of
         self.clock = ManualClock(START_S * SECOND_NS, drain_turns=2)
         self.wire = Wire()
         self.store = FakeStore()
@@ -102,17 +113,19 @@ class Pit:
     def boot(self) -> None:
         """Begin a session: a new process that knows nothing yet."""
         self.journal = FakeJournal(self.store, self.wire)
-        self.portfolio = Portfolio(AGENT, CASH_E6)
+        self.portfolio = Portfolio(self.agent, CASH_E6)
+        self.floor = self._floor_of(self.journal.token)
         self.orders = OrderManager(
-            AGENT, self.venue, self.journal, self.portfolio, self.clock, lambda fill: None,
+            self.agent, self.venue, self.journal, self.portfolio, self.clock, lambda fill: None,
             lambda order: self.desk.order_ended(order),
             OrderSettings(reconcile_s=5, settle_s=10, gone_s=1),
         )  # fmt: skip
         self.data = MarketData(self.orders, self.portfolio, 30.0, 6.0)
         self.view = self.data.state(self.market).view
         self.desk = Desk(
-            AGENT, self.orders, self.portfolio, self.journal, self.limits, self.clock,
+            self.agent, self.orders, self.portfolio, self.journal, self.limits, self.clock,
             Standing(self.orders, self.portfolio, self.data, self.clock), lambda text: None,
+            self.floor,
         )  # fmt: skip
         self.venue._sink = self._hear
         self.venue.snapshot(self.market)
