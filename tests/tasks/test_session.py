@@ -23,12 +23,14 @@ from models.markets import Market
 from models.settings import ROOT, Liquidity, Settings
 from store import agents, leases, state
 from store.database import Database
+from store.reserve import Reserve
 from strategies import library
 from strategies.base import Strategy
 from tasks import session as sessions
 from tasks import session_lease, session_windows
 from tasks.agent_files import find_agent
 from tasks.holders import process_name
+from tasks.open_costs import open_costs
 from tasks.reconcile_floor import Look, look, mend
 from tasks.session import TradingSession, WindowFailed, WindowStep
 from tests.tasks.eager import AGENT, Eager, Raising, settle_window, trade_window
@@ -416,4 +418,60 @@ async def test_a_lost_fill_is_adopted_and_cash_is_not_taken_for_moved(stage: Sta
     assert kinds >= {"missing_fill", "cash"}
     await mend(stage.database, list(seen.differences), seen)
     assert await state.get(stage.database, "opening_cash_e6") == opening
+    await stage.assert_books_agree()
+
+
+# --- the floor's policies ---------------------------------------------------------------------
+
+
+def policy_file(path: Path, text: str) -> None:
+    """Write it as an editor does: whole, and with a stamp of its own."""
+    stamp = path.stat().st_mtime_ns + 10**9 if path.exists() else 10**18
+    draft = path.with_suffix(".draft")
+    draft.write_text(text, encoding="utf-8")
+    os.utime(draft, ns=(stamp, stamp))
+    draft.replace(path)
+
+
+async def test_policies_change_while_it_trades_and_its_room_is_reserved(
+    stage: Stage, tmp_path: Path
+) -> None:
+    path = tmp_path / "risk.yaml"
+    policy_file(path, "policies:\n- {type: TradeLimt, max_usd: 5}\n")
+    wrong = stage.session(risk_file=path)
+    assert "risk.yaml:2: unknown policy 'TradeLimt'" in await run(wrong)
+    assert await agents.restarts_last_hour(stage.database, AGENT) == 0
+    policy_file(path, "policies:\n- {type: FloorLimit, max_usd: 10}\n")
+    session = stage.session(risk_file=path)
+    assert await session.open() == ""
+    async with session, Reserve(stage.settings.redis_url.get_secret_value()) as reserve:
+        following = asyncio.create_task(session.follow(trade_window, settle_window))
+        refused = "SELECT detail FROM signals WHERE kind = 'refused' AND detail->>'policy' = %s"
+
+        async def full() -> object:
+            held = (await reserve.used()).get(AGENT, 0)
+            assert held <= 10_000_000
+            return held > 7_000_000
+
+        await stage.until("the floor's limit is nearly used", full)
+        policy_file(path, "policies:\n- {type: KillSwitch, thrown: true}\n")
+        await stage.until("the switch in the file stops it",
+                          lambda: stage.one(refused, "KillSwitch"))  # fmt: skip
+        detail = await stage.one(refused, "KillSwitch")
+        assert detail["violated_policies"] == ["KillSwitch"]
+        assert "thrown in the policy file" in detail["reasons"][0]
+        kinds = "SELECT detail FROM system_events WHERE kind = %s"
+        changed = (await stage.one(kinds, "policies_changed"))["changed"]
+        assert changed == [
+            "KillSwitch: thrown True is new", "FloorLimit: max_usd 10 is gone",
+        ]  # fmt: skip
+        policy_file(path, "policies: nothing")
+        await stage.until("the fault is told", lambda: stage.one(kinds, "policies_wrong"))
+        assert session.trader.fatal is None
+        session.halt.set()
+        await following
+    # The books are what is held: orders are gone, what was bought still waits for its market.
+    async with Reserve(stage.settings.redis_url.get_secret_value()) as reserve:
+        held = (await reserve.used()).get(AGENT, 0)
+        assert held == (await open_costs(stage.database)).get(AGENT, 0)
     await stage.assert_books_agree()
