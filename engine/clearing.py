@@ -173,7 +173,7 @@ class Clearing:
             sent_second=second,
             sent_minute=minute,
             mid_e4=_mid_e4(request, view),
-            killed=self._floor.facts.killed,
+            killed=self._floor.facts.stopped(view.market.condition_id),
         )
         if buys:
             self._money(view.market, facts)
@@ -191,7 +191,7 @@ class Clearing:
         facts.floor_day_pnl_e6 = floor.day_pnl_e6
         facts.other_markets = self._standing.other_markets(market.condition_id, self._sending())
         facts.var_e6 = floor.var_e6
-        facts.killed = floor.killed
+        facts.killed = floor.stopped(market.condition_id)
         return facts
 
     def _shares(self, request: OrderRequest, view: MarketView, facts: Facts) -> None:

@@ -29,6 +29,12 @@ class FloorFacts:
     """Why the kill switch is thrown, or a breaker stops the agent; empty while neither does."""
     share: float = 1.0
     """Part of its usual size an order may have: less than 1 while a breaker is on trial."""
+    markets: Mapping[str, str] = field(default_factory=dict)
+    """Why nothing is sent in a market, by condition id."""
+
+    def stopped(self, condition_id: str) -> str:
+        """Why nothing may be sent in a market now; empty when it may."""
+        return self.killed or self.markets.get(condition_id, "")
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], agent: str = "") -> "FloorFacts":
@@ -50,6 +56,7 @@ class FloorFacts:
             _greeks(row.get("up_greeks")),
             "; ".join(reasons),
             min(shares, default=1.0),
+            _texts(row.get("markets")),
         )
 
 
@@ -66,6 +73,12 @@ def _concerning(value: object, agent: str) -> dict[str, Any]:
         if kind_of(str(name)) not in OF_MARKET
         and (kind_of(str(name)) not in OF_AGENT or subject_of(str(name)) == agent)
     }
+
+
+def _texts(value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        return {}
+    return {str(name): str(text) for name, text in value.items() if text}
 
 
 def _whole(value: object) -> int:

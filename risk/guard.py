@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from models.units import SECOND_NS
+from models.units import PRICE_ONE, SECOND_NS
 from risk.breaker_rules import OF_AGENT, OF_MARKET, Rules, kind_of, subject_of
 from risk.breakers import (
     Breaker,
@@ -153,13 +153,16 @@ def how(breaker: Breaker) -> str:
 
 
 class MarketWatch:
-    """One market's anomaly breaker, for the session that trades it.
+    """One market's anomaly breaker. Feed `look` as often as one likes, times never falling.
 
-    Feed `look` as often as one likes; a cause must last `LASTS_S` before it trips, so that a book
-    that is being rebuilt is no anomaly. A jump counts at once.
+    A cause must last `LASTS_S` before it trips, so that a book that is being rebuilt is no
+    anomaly; a jump and a volume count at once. Where the outcome is as good as certain a side
+    without levels and a wide spread are what one expects.
     """
 
     LASTS_S = 2.0
+    CERTAIN_E4 = 1_000
+    """A best bid above 1 less this, or a best ask below it: the market has made up its mind."""
 
     def __init__(self, board: Board, slug: str) -> None:
         self._board = board
@@ -171,11 +174,18 @@ class MarketWatch:
         """Judge the market as it is now; returns what changed."""
         cause = market_anomaly(self._before, now, self._board.rules.market.norms)
         self._before = now
+        if self._certain(now) and cause.startswith(("spread", "book of")):
+            cause = ""
         if not cause:
             self._since_ns = 0
         elif not self._since_ns:
             self._since_ns = now.at_ns
         lasted_s = (now.at_ns - self._since_ns) / SECOND_NS
-        if cause and "jumped" not in cause and lasted_s < self.LASTS_S:
-            cause = ""
+        sudden = "jumped" in cause or "traded" in cause
+        if cause and not sudden and lasted_s < self.LASTS_S:
+            return None
         return self._board.see(self._name, cause, now.at_ns)
+
+    def _certain(self, now: Look) -> bool:
+        high = now.bid_e4 is not None and now.bid_e4 > PRICE_ONE - self.CERTAIN_E4
+        return high or (now.ask_e4 is not None and now.ask_e4 < self.CERTAIN_E4)

@@ -8,7 +8,7 @@ from models.markets import Market, Outcome
 from models.orders import Order
 from models.tables.columns import to_ns
 from store.database import Database
-from store.rows import e6, e8, market_of, order_of
+from store.rows import e4, e6, e8, market_of, order_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,3 +222,50 @@ async def assets(db: Database) -> list[str]:
         "SELECT DISTINCT asset FROM spot_prices WHERE ts > now() - interval '1 day' ORDER BY asset"
     )
     return [row["asset"] for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """The best prices of a market's Up token at one moment, and the shares traded in its second."""
+
+    condition_id: str
+    ts_ns: int
+    bid_e4: int | None
+    ask_e4: int | None
+    traded_e6: int
+
+
+async def tops_since(db: Database, markets: Sequence[Market], seconds: float) -> list[Top]:
+    """What the collector kept of these markets lately, oldest first."""
+    rows = await db.fetch(
+        """
+        WITH prints AS (
+            SELECT condition_id, date_trunc('second', ts) AS second, sum(last_size) AS traded
+            FROM market_data
+            WHERE kind = 'print' AND condition_id = ANY(%(markets)s)
+              AND ts > now() - %(seconds)s * interval '1 second'
+            GROUP BY 1, 2
+        )
+        SELECT d.condition_id, d.ts, d.bid, d.ask, coalesce(p.traded, 0) AS traded
+        FROM market_data d LEFT JOIN prints p
+            ON p.condition_id = d.condition_id AND p.second = date_trunc('second', d.ts)
+        WHERE d.kind = 'top' AND d.token_id = ANY(%(tokens)s)
+          AND d.ts > now() - %(seconds)s * interval '1 second'
+        ORDER BY d.ts, d.seq
+        """,
+        {
+            "markets": [one.condition_id for one in markets],
+            "tokens": [one.up_token for one in markets],
+            "seconds": seconds,
+        },
+    )
+    return [
+        Top(
+            row["condition_id"],
+            to_ns(row["ts"]),
+            None if row["bid"] is None else e4(row["bid"]),
+            None if row["ask"] is None else e4(row["ask"]),
+            e6(row["traded"]),
+        )
+        for row in rows
+    ]

@@ -38,7 +38,7 @@ FACTS_S = 86_400.0
 SETTLE_S = 2.5
 """Sessions notice within a second; what they sent until then is looked for and cancelled too."""
 LIVE_ORDERS = """
-    SELECT order_id, agent FROM orders
+    SELECT order_id, agent, condition_id FROM orders
     WHERE state NOT IN ('filled', 'cancelled', 'rejected', 'expired')
 """
 
@@ -149,8 +149,9 @@ async def _tell_postgres(settings: Settings, kill: Kill, known: _Known, sweeper:
     """Throw the switch there and learn whose orders there are; returns why not."""
     try:
         async with Database(urls(settings).database, max_size=1, timeout_s=3.0) as database:
-            known.before = await risk.killed(database) is not None
             known.kill = await risk.throw_kill(database, kill)
+            # The risk watch may have taken this very one from the file.
+            known.before = known.kill.since_ns != kill.since_ns
             names = await database.fetch("SELECT name FROM agents")
             sweeper.open(row["name"] for row in names)
             rows = await database.fetch(LIVE_ORDERS)

