@@ -1,19 +1,28 @@
-"""Run every benchmark of this folder, one after the other: ``make bench [NAME …]``.
+"""Run every benchmark of this folder, one after the other: ``make bench [ONLY="NAME …"]``.
 
-Each is a program of its own that prints its figures beside those of its peer. Figures of one
-machine on one day are worth their ratios; quote those.
+Each is a program of its own that prints its figures beside those of its peer: a file, or a folder
+with a `__main__.py` (``peers``, which installs those it can). Figures of one machine on one day
+are worth their ratios; quote those.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-TIMEOUT_S = 600
+TIMEOUT_S = 1_800
+
+
+def benchmarks() -> dict[str, Path]:
+    """Programs by name."""
+    files = {path.stem: path for path in HERE.glob("*.py") if path.stem != "run"}
+    folders = {path.parent.name: path.parent for path in HERE.glob("*/__main__.py")}
+    return dict(sorted({**files, **folders}.items()))
 
 
 def main(wanted: list[str]) -> int:
-    known = {path.stem: path for path in sorted(HERE.glob("*.py")) if path.stem != "run"}
+    known = benchmarks()
     unknown = [name for name in wanted if name not in known]
     if unknown:
         print(f"error: no benchmark {unknown[0]!r}; there are: {', '.join(known)}", file=sys.stderr)
@@ -37,4 +46,5 @@ def main(wanted: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    # make hands its own arguments on in the environment.
+    sys.exit(main(sys.argv[1:] or os.environ.get("ONLY", "").split()))

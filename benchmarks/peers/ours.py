@@ -117,9 +117,7 @@ def main() -> None:
     if case == "sweep":
         sweep(folder)
         return
-    tape = open_tape(folder / "tape.arrow")
-    if case == "every_event" and rows < len(tape):
-        tape = cut(tape, end_ns=int(tape.recv_ns[rows]), out=folder / f"first-{rows}.arrow")
+    tape = open_tape(folder / f"tape-{rows}.arrow")
     one_pass(tape, EveryEvent if case == "every_event" else EverySecond)
 
 

@@ -1,5 +1,7 @@
 """Write what all engines play: one synthetic tape, the same as plain columns, and bars of a year.
 
+Shorter tapes of one seed are beginnings of the longest.
+
 Spot prices, which the peers have no channel for, are in the tape only: two rows in a hundred.
 """
 
@@ -71,12 +73,13 @@ def write_columns(tape_path: Path, folder: Path) -> None:
         )  # fmt: skip
 
 
-def main(folder: Path, rows: int) -> None:
-    synthetic(folder / "tape.arrow", rows, seed=SEED, timeframe=TIMEFRAME)
-    write_columns(folder / "tape.arrow", folder)
+def main(folder: Path, rows: list[int]) -> None:
+    for count in rows:
+        synthetic(folder / f"tape-{count}.arrow", count, seed=SEED, timeframe=TIMEFRAME)
+    write_columns(folder / f"tape-{max(rows)}.arrow", folder)
     steps = np.random.default_rng(SEED).normal(0, MINUTE_VOLATILITY, feed.BARS)
     np.save(folder / "spot.npy", np.round(60_000 * np.exp(np.cumsum(steps)), 8))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), [int(count) for count in sys.argv[2:]])
