@@ -76,6 +76,18 @@ class Called(Record, frozen=True, tag=True):
     wants: tuple[str, ...]
 
 
+class Floored(Record, frozen=True, tag=True):
+    """The floor's policies, facts or other agents' open cost changed; what holds from now on."""
+
+    file: Mapping[str, Any]
+    """The policies in force, as `risk.policies.PolicyFile` writes them."""
+    capital_e6: int
+    share: float
+    facts: Mapping[str, Any]
+    """Fields of `risk.facts.FloorFacts`."""
+    others_e6: int
+
+
 class Absorbed(Record, frozen=True, tag=True):
     """The order manager has taken the news of its orders that were heard before."""
 
@@ -88,6 +100,10 @@ class Asked(Record, frozen=True, tag=True):
     """``sign``, ``submit``, ``cancel``, ``order``, ``trades``, ``commit`` and the like."""
     about: tuple[str, ...]
     """Order ids, or the market."""
+
+
+class Closed(Record, frozen=True, tag=True):
+    """The trader has stopped; without it the session died, perhaps in the middle of a step."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -150,11 +166,13 @@ Entry = (
     | Began
     | Turn
     | Called
+    | Floored
     | Absorbed
     | Asked
     | Answered
     | Noted
     | Kept
+    | Closed
 )
 """What a recording holds. Events are as the trader heard them: ``recv_ns`` is when."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from engine.clock import WaitingClock
-from engine.ports import Discovery, Feed, Journal, Venue
+from engine.ports import Discovery, Feed, Floor, Journal, Venue
 from engine.recording import Recorder
 from engine.trader import TraderSettings
 from models.agents import AgentSpec
@@ -36,6 +36,7 @@ class Ports:
     discovery: Discovery
     journal: Journal
     clock: WaitingClock
+    floor: Floor | None
 
 
 def recorded(
@@ -66,6 +67,7 @@ def recorded(
         recorder.discovery(ports.discovery),
         recorder.journal(ports.journal),
         recorder.clock,
+        recorder.floor(ports.floor),
     )
 
 

@@ -166,7 +166,9 @@ class TradingSession:
         settings = self.settings
         limits = Limits.of(settings, self.spec)
         feed = PolymarketFeed(settings, venue)
-        plain = Ports(strategy, venue, feed, self.discovery, self.journal, SystemClock())
+        plain = Ports(
+            strategy, venue, feed, self.discovery, self.journal, SystemClock(), self._line
+        )
         ports = recorded(settings, self.spec, limits, plain, self._stack)
         self.trader = Trader(
             spec=self.spec,
@@ -178,7 +180,7 @@ class TradingSession:
             notices=self.alerts,
             clock=ports.clock,
             limits=limits,
-            floor=self._line,
+            floor=ports.floor,
         )
         self._windows = Windows(
             self.spec,

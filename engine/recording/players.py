@@ -36,14 +36,15 @@ class ReplayedVenue(TapeVenue):
     What the session did not ask changes nothing: open orders are then as our books have them.
     """
 
-    def __init__(self, agent: str, replies: Replies) -> None:
+    def __init__(self, agent: str, replies: Replies, now_ns: Callable[[], int]) -> None:
         super().__init__(agent, agent, Account(0, 0))
-        self.signed: list[OrderRequest] = []
+        self._now_ns = now_ns
+        self.signed: list[tuple[int, OrderRequest]] = []
         self.books: Callable[[], Sequence[Order]] = tuple
         self._replies = replies
 
     async def sign(self, request: OrderRequest, market: Market) -> SignedOrder:
-        self.signed.append(request)
+        self.signed.append((self._now_ns(), request))
         order: SignedOrder = await self._replies.ask("sign", request.condition_id)
         return SignedOrder(
             order.order_id, request, order.maker_amount_e6, order.taker_amount_e6, {}
@@ -198,6 +199,12 @@ class ReplayedAgent(Agent):
         state = self.data.state(market)
         self.standing.markets[market.condition_id] = market
         self.hearing.observe_strike(state)
+
+    def settle(self, market: Market) -> None:
+        """Settle a market that a session before has left open."""
+        state = self.data.state(market)
+        self.standing.markets[market.condition_id] = market
+        self.settling[market.condition_id] = self._start(self._settle(state))
 
     def begin(self, condition_id: str) -> ReplayedWindow:
         """Open the window of a market that is watched."""

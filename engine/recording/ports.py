@@ -41,13 +41,14 @@ ANSWERS: Mapping[str, Any] = {
     "arm": None,
     "execution": None,
     "settled": None,
+    "take": str,
 }
 """What is asked, and the type of its answer."""
 
 _CALLS = count(1)
 
 
-class _Calls:
+class Calls:
     """Writes down a call's beginning and end."""
 
     def __init__(self, write: Write, clock: RecordingClock) -> None:
@@ -79,7 +80,7 @@ class RecordedVenuePort:
 
     def __init__(self, inner: Venue, write: Write, clock: RecordingClock) -> None:
         self._inner = inner
-        self._call = _Calls(write, clock)
+        self._call = Calls(write, clock)
 
     async def sign(self, request: OrderRequest, market: Market) -> SignedOrder:
         # The payload holds the signature; nobody needs it to play the session again.
@@ -134,7 +135,7 @@ class RecordedJournalPort:
         self._inner = inner
         self._write = write
         self._clock = clock
-        self._call = _Calls(write, clock)
+        self._call = Calls(write, clock)
 
     async def load(self) -> JournalState:
         state = await self._inner.load()

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from engine.clock import WaitingClock
-from engine.ports import Discovery, Feed, Journal, Sink, Venue
+from engine.ports import Discovery, Feed, Floor, Journal, Sink, Venue
 from engine.recording.clock import RecordingClock
+from engine.recording.floor import RecordedFloorPort
 from engine.recording.observed import Observed
 from engine.recording.ports import RecordedJournalPort, RecordedVenuePort
 from engine.trader import TraderSettings
@@ -17,7 +18,19 @@ from engine.window import Window
 from models.agents import AgentSpec
 from models.events import FeedEvent, MarketResolved, OrderUpdate, TradeUpdate
 from models.markets import Market
-from models.recording import VERSION, Absorbed, Began, Called, Entry, Opened, Turn, Watched
+from models.recording import (
+    VERSION,
+    Absorbed,
+    Asked,
+    Began,
+    Called,
+    Closed,
+    Entry,
+    Floored,
+    Opened,
+    Turn,
+    Watched,
+)
 from risk.limits import Limits
 from strategies.base import Strategy, View
 
@@ -34,9 +47,10 @@ class Recorder:
     """
 
     def __init__(self, write: Callable[[Entry], None], clock: WaitingClock) -> None:
-        self._write = write
+        self._plainly = write
         self.clock = RecordingClock(clock, self._turned)
         self._news = False
+        self._floor: RecordedFloorPort | None = None
 
     def open(
         self,
@@ -68,7 +82,18 @@ class Recorder:
     def discovery(self, inner: Discovery) -> Discovery:
         return _RecordedDiscovery(inner, self._write, self.clock)
 
+    def floor(self, inner: Floor | None) -> Floor | None:
+        if inner is not None:
+            self._floor = RecordedFloorPort(inner, self._write, self.clock)
+        return self._floor
+
     # --- what passes ----------------------------------------------------------------------------
+
+    def _write(self, entry: Entry) -> None:
+        """Write a record, after what of the floor has changed before it."""
+        if self._floor is not None and not isinstance(entry, Floored | Asked):
+            self._floor.look(self._plainly)
+        self._plainly(entry)
 
     def hear(self, event: FeedEvent, sink: Sink) -> None:
         """Pass an event on, stamped with the time at which the trader hears it."""
@@ -85,6 +110,9 @@ class Recorder:
 
     def began(self, market: Market) -> None:
         self._write(Began(self.clock.stamp(), market.condition_id))
+
+    def closed(self) -> None:
+        self._write(Closed(self.clock.stamp()))
 
     def _absorbed(self) -> None:
         self._news = False
@@ -115,6 +143,7 @@ class _RecordedFeed:
 
     async def close(self) -> None:
         await self._inner.close()
+        self._recorder.closed()
 
 
 class _RecordedDiscovery:

@@ -20,6 +20,7 @@ from engine.backtest.timing import Clock, Loop
 from engine.backtest.views import Now
 from engine.fills.latency import ConstantDelay
 from engine.memory import unpack
+from engine.recording.floor import ReplayedFloor
 from engine.recording.observed import Observed
 from engine.recording.players import (
     ReplayedAgent,
@@ -48,7 +49,9 @@ from models.recording import (
     Asked,
     Began,
     Called,
+    Closed,
     Entry,
+    Floored,
     Kept,
     Loaded,
     Noted,
@@ -139,14 +142,17 @@ class _Played:
         self._shelf = ReplayedShelf(self._reel.view, self._reel.slot_of, self._index, self._now)
         self._replies = Replies(source(), self.clock.now_ns)
         self._stops = dict(_stops(source()))
+        self._closed = False
+        self._last_input_ns = opened.at_ns
         self._signing: dict[int, str] = {}
         self._news: list[OrderUpdate | TradeUpdate] = []
         self._windows: dict[str, ReplayedWindow] = {}
         self._result = Rehearsal(spec, Course(), Course(), {})
-        self.venue = ReplayedVenue(spec.name, self._replies)
+        self.venue = ReplayedVenue(spec.name, self._replies, self.clock.now_ns)
         self.journal = ReplayedJournal(Recorder(self._index), self.clock.now_ns, self._replies)
         strategy = Observed(build(spec), self._called)
-        asked = BacktestAgent(spec, Limits(**opened.limits), strategy)
+        limits = Limits(**opened.limits)
+        asked = BacktestAgent(spec, limits, strategy)
         config = BacktestConfig(
             (asked,),
             max_book_age_s=opened.trader["max_book_age_s"],
@@ -156,12 +162,19 @@ class _Played:
         self.agent = ReplayedAgent(
             asked, config, self.clock, self.venue, self.journal, self._shelf, self.loop.start,
         )  # fmt: skip
+        clearing = self.agent.desk.clearing
+        self._floor = ReplayedFloor(clearing.gate, limits, self._replies)
+        # A backtest's agent has no floor but its own limits; this one has the session's.
+        clearing._floor = self._floor
 
     # --- playing --------------------------------------------------------------------------------
 
     def step(self, place: int, entry: Entry) -> None:
         """Let one record happen, and all that follows from it at once."""
         self._go_to(time_of(entry))
+        if isinstance(entry, Turn | Began | Absorbed | Answered) or not isinstance(entry, Record):
+            self._last_input_ns = time_of(entry)
+        self._closed = self._closed or isinstance(entry, Closed)
         stopping = self._windows.get(self._stops.get(place, ""))
         if stopping is not None:
             stopping.stop()
@@ -177,9 +190,22 @@ class _Played:
         for task in self.agent.settling.values():
             task.cancel()
         self.loop.settle()
-        self._result.again.noted = self.journal.noted
-        self._result.again.orders = self.venue.signed
-        return self._result
+        result = self._result
+        result.again.noted = self.journal.noted
+        result.again.orders = [request for _, request in self.venue.signed]
+        if not self._closed:
+            self._leave_out_last_step()
+        return result
+
+    def _leave_out_last_step(self) -> None:
+        """A session that died left its last step half written: it is compared up to that step."""
+        live, again, last_ns = self._result.live, self._result.again, self._last_input_ns
+        for course in (live, again):
+            course.calls = [one for one in course.calls if one.at_ns < last_ns]
+            course.noted = [one for one in course.noted if one.at_ns < last_ns]
+        # What was signed then is live's only once its answer is written down.
+        early = sum(at_ns < last_ns for at_ns, _ in self.venue.signed)
+        again.orders = again.orders[: max(early, len(live.orders))]
 
     def _go_to(self, now_ns: int) -> None:
         """Let time pass, with the alarms that ring until then."""
@@ -217,6 +243,8 @@ class _Played:
             self._turn(entry.condition_id)
         elif isinstance(entry, Loaded):
             self.loop.start(self._take_over(entry))
+        elif isinstance(entry, Floored):
+            self._floor.hear(entry)
         elif isinstance(entry, Kept):
             self._result.fills[entry.fill.trade_id, entry.fill.order_id] = entry.fill
 
@@ -276,6 +304,11 @@ class _Played:
             unpack(state.checkpoint, agent.strategy, agent.data)
         await agent.orders.recover(state)
         agent.desk.load(state)
+        waiting = {fill.condition_id for fill in agent.portfolio.fills()}
+        waiting |= {order.request.condition_id for order in agent.orders.open_orders()}
+        for market in state.markets:
+            if market.condition_id in waiting:
+                agent.settle(market)
 
     # --- asking ---------------------------------------------------------------------------------
 

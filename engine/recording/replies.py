@@ -14,7 +14,7 @@ from models.units import SECOND_NS
 
 Key = tuple[str, tuple[str, ...]]
 
-KEPT = frozenset({"sign", "submit", "commit", "arm", "execution", "settled"})
+KEPT = frozenset({"sign", "submit", "commit", "arm", "execution", "settled", "take"})
 """Answers that wait for their question; others are about a moment and go with it."""
 EARLY_NS = SECOND_NS
 """A question may come so much before it was asked in the session."""

@@ -1,0 +1,84 @@
+"""A whole session of the floor records itself; killed or not, it can be played again."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from models.agents import AgentSpec
+from models.recording import Loaded
+from store import state
+from store.recording import read_recording
+from strategies.base import Strategy
+from tasks.parity import faults, parity_of
+from tests.tasks.eager import AGENT, Eager, settle_window, trade_window
+from tests.tasks.test_session import Stage, stage, start_process
+
+__all__ = ["stage"]
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def eager(spec: AgentSpec) -> Strategy:
+    return Eager(Eager.Params())
+
+
+def recordings(floor_home: Path) -> list[Path]:
+    return sorted((floor_home / "recordings" / AGENT).glob("*.rec"))
+
+
+async def test_a_killed_session_and_its_successor_decide_the_same_again(
+    stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The one leaves a torn file, the other begins with orders, fills and a checkpoint."""
+    monkeypatch.setenv("RECORD_SESSIONS", "true")
+    process = start_process(stage)
+    try:
+
+        async def trades() -> bool:
+            return await stage.fills() >= 4 and len(await stage.resting()) > 0
+
+        await stage.until("the first session trades", trades)
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+    process.wait()
+    count = await stage.fills()
+    session = stage.session("next-run", record_sessions=True)
+    assert await session.open() == ""
+    async with session:
+        following = asyncio.create_task(session.follow(trade_window, settle_window))
+
+        async def goes_on() -> bool:
+            return await stage.fills() >= count + 4
+
+        await stage.until("the second session trades", goes_on)
+        await state.set_halt(stage.database, "test over")
+        await following
+    files = recordings(stage.settings.floor_home)
+    assert len(files) == 2
+    loaded = [one for one in read_recording(files[1]) if isinstance(one, Loaded)]
+    assert loaded[0].state.orders
+    assert loaded[0].state.fills
+    for path in files:
+        one = await asyncio.to_thread(parity_of, path, eager)
+        assert one.exactness.orders.live >= 4
+        assert one.exactness.exact, "\n".join(faults(one))
+
+
+async def test_no_session_is_recorded_unless_asked(stage: Stage) -> None:
+    session = stage.session()
+    assert await session.open() == ""
+    async with session:
+        assert session.trader.fatal is None
+    assert recordings(stage.settings.floor_home) == []
+
+
+async def test_a_session_trades_though_it_cannot_be_recorded(stage: Stage) -> None:
+    (stage.settings.floor_home / "recordings").write_text("a file where the folder would be")
+    session = stage.session(record_sessions=True)
+    assert await session.open() == ""
+    async with session:
+        assert session.trader.fatal is None
