@@ -121,7 +121,10 @@ class MarketData:
         return Ladder()
 
     def history(self, asset: str, source: SpotSource) -> SpotHistory:
-        return self._spot.setdefault((asset, source), SpotHistory())
+        known = self._spot.get((asset, source))
+        if known is None:
+            known = self._spot[asset, source] = SpotHistory()
+        return known
 
     def histories(self, source: SpotSource) -> dict[str, SpotHistory]:
         """Return the histories of one source by asset."""

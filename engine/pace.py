@@ -108,6 +108,16 @@ class Pace:
         """Whether the window is over for the strategy; ``on_stop`` comes next."""
         return now_ns >= self._quit_ns
 
+    def idle_wake_ns(self) -> int:
+        """As `wake_ns` for a window to which a whole second says nothing.
+
+        That is one whose strategy has no ``on_timer`` and which has no order: there is nothing
+        to pull, and whether data are fresh is asked again before there will be.
+        """
+        if self._news or self._pulled:
+            return self.wake_ns()
+        return min(self._quit_ns, self._next_tick_ns) if self._dirty else self._quit_ns
+
     def pull(self, fresh: bool, resting: bool) -> bool:
         """Whether to cancel the market's orders now because its data are stale.
 

@@ -377,10 +377,10 @@ class Player:
             return
         rows = self.reel.take_spots()
         feeds = rows[:, 2] * len(SPOT_SOURCES) + rows[:, 3]
-        kinds = sorted(set(feeds.tolist()))
-        for one in kinds:
+        alone = bool((feeds == feeds[0]).all())
+        for one in [int(feeds[0])] if alone else sorted(set(feeds.tolist())):
             asset, source = divmod(one, len(SPOT_SOURCES))
-            of_feed = rows if len(kinds) == 1 else rows[feeds == one]
+            of_feed = rows if alone else rows[feeds == one]
             for agent in self.agents:
                 agent.data.take_spots(self.tape.assets[asset], SPOT_SOURCES[source], of_feed)
         for agent in self.agents:

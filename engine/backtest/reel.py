@@ -267,6 +267,8 @@ class Reel:
     def _release(self) -> None:
         """Let a mapped tape give back the memory of rows behind every reader."""
         behind = int(self.at[on.VIEW])
+        if behind - self._released < _RELEASE_ROWS:
+            return
         if self.scout is not None:
             behind = min(behind, self._scout_at)
         if self.followed or self.lag <= _FAR_BEHIND:

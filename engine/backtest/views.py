@@ -230,9 +230,10 @@ class TapeData(MarketData):
         """
         history = self.history(asset, source)
         times, prices = rows[:, 0], rows[:, -1]
-        newest = np.ones(len(times), np.bool_)
-        np.not_equal(times[1:], times[:-1], out=newest[:-1])
-        times, prices = times[newest], prices[newest]
+        differs = times[1:] != times[:-1]
+        if not differs.all():
+            newest = np.append(differs, True)
+            times, prices = times[newest], prices[newest]
         first = 0
         if len(history) and times[0] <= history.last_ns:
             first = int(np.searchsorted(times, history.last_ns))

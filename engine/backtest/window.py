@@ -104,7 +104,11 @@ class TapeWindow:
             return 0
         if self.stage not in (Stage.TRADING, Stage.GUARDING):
             return 0
-        return 0 if self._stirred and self.watchful else self.pace.wake_ns()
+        if self._stirred and self.watchful:
+            return 0
+        if self._asks_timer or self.view.open_orders:
+            return self.pace.wake_ns()
+        return self.pace.idle_wake_ns()
 
     @property
     def watchful(self) -> bool:
