@@ -1,6 +1,6 @@
 """How long from a market message to the strategy's intents, at a live feed's rate.
 
-    python benchmarks/decision.py [messages per second] [seconds]
+    python benchmarks/decision.py [messages per second] [seconds] [agent|floor]
 
 One trader with the market maker, woken on every message, over a synthetic book of which every
 twentieth message moves the price. Messages are the venue's own frames. Venue and journal answer
@@ -8,7 +8,10 @@ at once, so that the figures are ours alone: frame in, decoded, ladder, wake-up,
 intents out. Beside the time on the wall stands the time this thread had the processor: on an idle
 core the two are the same, on a busy machine the first also counts other programs.
 
-What comes after the intents is measured by `order_path.py`.
+Then from the intents to the first signature: the plan of the quote, the pre-trade check with all
+its facts, and the reservation, which costs nothing here (`order_path.py` measures what comes after,
+`gate.py` the check alone). With ``agent`` as third word only the agent's own limits are checked,
+with ``floor``, the default, all policies of deployments/risk.yaml.
 """
 
 import asyncio
@@ -16,12 +19,14 @@ import logging
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import structlog
 
+from engine.clearing import LoneFloor
 from engine.clock import SystemClock
 from engine.ports import Sink
 from engine.trader import Trader
@@ -38,7 +43,9 @@ from models.journal import JournalState
 from models.markets import FeeSchedule, Market
 from models.orders import CancelReport, Order, OrderRequest, OrderState, SignedOrder, SubmitAck
 from models.units import SECOND_NS, SHARE, SPOT_USD, USD
+from risk.facts import FloorFacts
 from risk.limits import Limits
+from risk.policies import load
 from strategies.base import Intents, View
 from strategies.market_maker import MarketMaker
 from venue.polymarket import market_wire
@@ -50,6 +57,8 @@ from venue.polymarket.market_wire import (
 )
 
 DEPTH = 20
+LIMITS = Limits(500 * USD, 20 * USD, 100 * USD, 200 * USD, 3)
+POLICIES = Path(__file__).parent.parent / "deployments" / "risk.yaml"
 
 
 class Timed(MarketMaker):
@@ -64,6 +73,10 @@ class Timed(MarketMaker):
         self.waiting_cpu_ns = 0
         self.latencies_ns: list[int] = []
         self.cpu_ns: list[int] = []
+        self.desk_ns: list[int] = []
+        self.desk_cpu_ns: list[int] = []
+        self.decided_ns = 0
+        self.decided_cpu_ns = 0
 
     def arrived(self) -> None:
         """A message is here; it waits unless an older one does."""
@@ -77,7 +90,15 @@ class Timed(MarketMaker):
             self.latencies_ns.append(time.perf_counter_ns() - self.waiting_ns)
             self.cpu_ns.append(time.thread_time_ns() - self.waiting_cpu_ns)
             self.waiting_ns = 0
+        self.decided_ns, self.decided_cpu_ns = time.perf_counter_ns(), time.thread_time_ns()
         return intents
+
+    def signs(self) -> None:
+        """The first order of a decision has passed every check."""
+        if self.decided_ns:
+            self.desk_ns.append(time.perf_counter_ns() - self.decided_ns)
+            self.desk_cpu_ns.append(time.thread_time_ns() - self.decided_cpu_ns)
+            self.decided_ns = 0
 
 
 class Instant:
@@ -85,9 +106,11 @@ class Instant:
 
     def __init__(self) -> None:
         self.sink: Sink
+        self.on_sign: Callable[[], None] = lambda: None
         self._count = 0
 
     async def sign(self, request: OrderRequest, market: Market) -> SignedOrder:
+        self.on_sign()
         self._count += 1
         return SignedOrder(f"0x{self._count}", request, 0, 0, {})
 
@@ -147,8 +170,9 @@ def make_market() -> Market:
     )  # fmt: skip
 
 
-def make_trader(strategy: Timed, world: Instant) -> Trader:
+def make_trader(strategy: Timed, world: Instant, floor: LoneFloor | None) -> Trader:
     ports: Any = world
+    world.on_sign = strategy.signs
     return Trader(
         spec=AgentSpec(
             name="bench",
@@ -163,7 +187,8 @@ def make_trader(strategy: Timed, world: Instant) -> Trader:
         journal=ports,
         notices=ports,
         clock=SystemClock(),
-        limits=Limits(500 * USD, 20 * USD, 100 * USD, 200 * USD, 3),
+        limits=LIMITS,
+        floor=floor,
     )
 
 
@@ -231,9 +256,19 @@ def snapshot(mid: int, ns: int) -> BookSnapshot:
     return BookSnapshot(ns, ns, "0xm", "up", bids, asks)
 
 
-async def measure(rate: int, seconds: float) -> None:
+def make_floor() -> LoneFloor:
+    """All shipped policies; the order rate alone is left out, which would end the measurement."""
+    file = load(POLICIES.read_text(encoding="utf-8"), POLICIES.name, 1000 * USD)
+    kept = tuple(policy for policy in file.policies if policy.type != "OrderRate")
+    floor = LoneFloor(LIMITS, file.model_copy(update={"policies": kept, "capital_usd": 1000}))
+    greeks = {"BTC": (1.0, 0.1, 3.0)}
+    floor.facts = FloorFacts(var_e6=USD, greeks=greeks, up_greeks={"0xm": (0.01, 0.1, 0.2)})
+    return floor
+
+
+async def measure(rate: int, seconds: float, floor: LoneFloor | None) -> None:
     strategy, world = Timed(), Instant()
-    trader = make_trader(strategy, world)
+    trader = make_trader(strategy, world, floor)
     await trader.start()
     for channel in Channel:
         world.sink(FeedStatus(0, 0, channel, FeedState.UP))
@@ -247,6 +282,8 @@ async def measure(rate: int, seconds: float) -> None:
     await asyncio.sleep(0.05)
     strategy.latencies_ns.clear()
     strategy.cpu_ns.clear()
+    strategy.desk_ns.clear()
+    strategy.desk_cpu_ns.clear()
     sent = await feed(strategy, world, rate, seconds)
     await trader.stop("measured")
     await window
@@ -254,9 +291,13 @@ async def measure(rate: int, seconds: float) -> None:
     decided = len(strategy.latencies_ns)
     print(f"{sent} messages in {seconds:g} s: {decided} decisions, {placed} orders; microseconds")
     print("  message to intents     p50       p90       p99       max")
-    for name, values in (("wall", strategy.latencies_ns), ("thread", strategy.cpu_ns)):
-        ordered = sorted(values)
-        cells = [ordered[min(decided - 1, int(decided * part))] for part in (0.5, 0.9, 0.99, 1.0)]
+    for name, values in (
+        ("wall", strategy.latencies_ns), ("thread", strategy.cpu_ns),
+        ("to sign, wall", strategy.desk_ns), ("to sign, thread", strategy.desk_cpu_ns),
+    ):  # fmt: skip
+        ordered = sorted(values) or [0]
+        last = len(ordered) - 1
+        cells = [ordered[min(last, int(len(ordered) * part))] for part in (0.5, 0.9, 0.99, 1.0)]
         print(f"  {name:16}" + "".join(f"{ns / 1000:10.1f}" for ns in cells))
 
 
@@ -264,7 +305,8 @@ def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     rate = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 5.0
-    asyncio.run(measure(rate, seconds))
+    alone = len(sys.argv) > 3 and sys.argv[3] == "agent"
+    asyncio.run(measure(rate, seconds, None if alone else make_floor()))
 
 
 if __name__ == "__main__":

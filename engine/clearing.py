@@ -19,6 +19,7 @@ from risk.limits import Limits, RiskDecision, cost_e6, open_cost_e6
 from risk.policies import PolicyFile
 
 MINUTE_NS = 60 * SECOND_NS
+MARKETS_KEPT = 64
 
 
 class LoneFloor:
@@ -90,7 +91,7 @@ class Clearing:
         self._floor = floor
         self._sending = sending
         self._pending: dict[str, int] = {}
-        self._costs: dict[str, tuple[Order, int]] = {}
+        self._costs: dict[str | None, tuple[tuple[Order, ...], int]] = {}
         self._sent: deque[int] = deque()
 
     # --- reading --------------------------------------------------------------------------------
@@ -101,7 +102,7 @@ class Clearing:
 
     def open_e6(self) -> int:
         """All this agent has open: holdings at cost, and BUYs, those being placed too, at worst."""
-        return self._portfolio.open_cost_e6() + self._open_orders_e6() + self._pending_e6()
+        return self._portfolio.open_cost_e6() + self._resting_e6() + self._pending_e6()
 
     def room_e6(self, market: Market) -> int:
         """Cash further BUYs in this market together may cost."""
@@ -212,14 +213,19 @@ class Clearing:
 
     def _own_committed_e6(self, market: Market) -> int:
         """What a market's holdings cost and its open BUYs may still cost."""
-        orders = self._orders.open_orders(market.condition_id)
-        return self._portfolio.cost_e6(market) + sum(self._cost_e6(order) for order in orders)
+        return self._portfolio.cost_e6(market) + self._resting_e6(market.condition_id)
 
-    def _open_orders_e6(self) -> int:
-        orders = self._orders.open_orders()
-        if len(self._costs) > 2 * len(orders) + 16:
+    def _resting_e6(self, condition_id: str | None = None) -> int:
+        """What open BUYs may still cost; worked out again only after an order changed."""
+        orders = self._orders.open_orders(condition_id)
+        known = self._costs.get(condition_id)
+        if known is not None and known[0] is orders:
+            return known[1]
+        if len(self._costs) > MARKETS_KEPT:
             self._costs.clear()
-        return sum(self._cost_e6(order) for order in orders)
+        cost = sum(self._cost_e6(order) for order in orders)
+        self._costs[condition_id] = (orders, cost)
+        return cost
 
     def _pending_e6(self) -> int:
         """Costs that are reserved for orders which are not in the books yet."""
@@ -228,13 +234,8 @@ class Clearing:
         return sum(cost for intent, cost in self._pending.items() if not self._orders.has(intent))
 
     def _cost_e6(self, order: Order) -> int:
-        known = self._costs.get(order.order_id)
-        if known is not None and known[0] is order:
-            return known[1]
         market = self._orders.market(order.request.condition_id)
-        cost = still_open_e6(order, market, self._orders.spent_e6(order.order_id))
-        self._costs[order.order_id] = (order, cost)
-        return cost
+        return still_open_e6(order, market, self._orders.spent_e6(order.order_id))
 
     def _rates(self, now_ns: int) -> tuple[int, int]:
         """Orders sent within the last second and the last minute."""

@@ -49,6 +49,8 @@ class OrderBooks:
         self._markets: dict[str, Market] = {}
         self._first_fills: dict[str, Fill] = {}
         self._done: set[str] = set()
+        self._opened: dict[str | None, tuple[Order, ...]] = {}
+        self._reserved_e6: int | None = None
         self._rows: deque[Order | Fill] = deque()
         self._muted = False
         self.revived: list[str] = []
@@ -71,6 +73,14 @@ class OrderBooks:
             if condition_id in (None, life.request.condition_id):
                 yield life
 
+    def open_orders(self, condition_id: str | None = None) -> tuple[Order, ...]:
+        """Orders that are not terminal, oldest first; asked for again and again."""
+        known = self._opened.get(condition_id)
+        if known is None:
+            known = tuple(life.order for life in self.open_lives(condition_id))
+            self._opened[condition_id] = known
+        return known
+
     def in_force(self, intent_id: str) -> Order | None:
         """Order of an intent, unless it never took effect and may be placed again."""
         order = self.order(self._by_intent.get(intent_id, ""))
@@ -83,6 +93,7 @@ class OrderBooks:
 
     def watch(self, market: Market) -> None:
         self._markets[market.condition_id] = market
+        self._changed()
 
     def trade_queries(self, recent_ns: int | None = None) -> list[tuple[str | None, int]]:
         """Which trades to ask for: market (None for all of them) and epoch second to look from.
@@ -108,15 +119,18 @@ class OrderBooks:
         return [(condition_id, since_s(at_ns)) for condition_id, at_ns in oldest.items()]
 
     def reserved_cash_e6(self) -> int:
-        return sum(
-            reserved_cash_e6(
-                life.order,
-                self._markets[life.request.condition_id],
-                spent_e6=life.spent_e6,
-                rests=life.rests,
+        """Worked out again only after an order or a market changed."""
+        if self._reserved_e6 is None:
+            self._reserved_e6 = sum(
+                reserved_cash_e6(
+                    life.order,
+                    self._markets[life.request.condition_id],
+                    spent_e6=life.spent_e6,
+                    rests=life.rests,
+                )
+                for life in self.open_lives()
             )
-            for life in self.open_lives()
-        )
+        return self._reserved_e6
 
     def reserved_shares_e6(self, token_id: str) -> int:
         return sum(
@@ -164,6 +178,7 @@ class OrderBooks:
     def drop(self, order_id: str) -> None:
         """Take out an order that was never committed, so never sent."""
         life = self._lives.pop(order_id)
+        self._changed()
         self._open.pop(order_id, None)
         self.doubtful.pop(order_id, None)
         if self._by_intent.get(life.request.intent_id) == order_id:
@@ -210,8 +225,14 @@ class OrderBooks:
             if fill.condition_id == condition_id and order_id not in self._lives:
                 del self._first_fills[order_id]
 
+    def _changed(self) -> None:
+        """Forget what was worked out of the open orders."""
+        self._opened.clear()
+        self._reserved_e6 = None
+
     def _keep(self, life: OrderLife) -> None:
         order_id = life.order.order_id
+        self._changed()
         self._lives[order_id] = life
         if life.order.state.terminal:
             self._open.pop(order_id, None)

@@ -311,7 +311,7 @@ class OrderManager:
 
     def open_orders(self, condition_id: str | None = None) -> tuple[Order, ...]:
         """Orders that are not terminal, oldest first."""
-        return tuple(life.order for life in self._books.open_lives(condition_id))
+        return self._books.open_orders(condition_id)
 
     def reserved_cash_e6(self) -> int:
         """Cash that open BUY orders may still take, worst-case taker fee included."""
