@@ -100,3 +100,38 @@ def test_no_two_ticks_are_closer_than_the_cadence_and_no_second_comes_twice(cade
     assert all(b - a >= cadence_ms * MILLISECOND_NS for a, b in itertools.pairwise(ticks))
     whole = [(at - START) // SECOND_NS for at in seconds]
     assert len(whole) == len(set(whole))
+
+
+@given(
+    changes=st.lists(st.integers(0, 20_000), max_size=40),
+    cadence_ms=st.sampled_from([1, 250, 1000, 1700]),
+)
+def test_a_window_that_heeds_no_seconds_misses_no_tick_when_it_is_not_woken_for_them(
+    changes, cadence_ms
+):
+    def ticks(idle: bool) -> list[int]:
+        one, found, at = pace(cadence_ms), [], START
+        moments = sorted(START + ms * MILLISECOND_NS for ms in changes)
+        while at < START + 25 * SECOND_NS:
+            found += [at for hook in all_due(one, at) if hook == "on_tick"]
+            wake = one.idle_wake_ns() if idle else one.wake_ns()
+            if moments and moments[0] <= wake:
+                at = max(at, moments.pop(0))
+                one.touch()
+            else:
+                at = wake
+        return found
+
+    assert ticks(idle=True) == ticks(idle=False)
+
+
+def test_a_window_that_pulled_its_orders_is_woken_by_seconds_until_data_are_fresh_again():
+    one = pace()
+    all_due(one, START)
+    assert one.idle_wake_ns() == QUIT
+    assert one.pull(fresh=False, resting=True)
+    assert one.idle_wake_ns() == one.wake_ns() == START + SECOND_NS
+    assert not one.pull(fresh=True, resting=False)
+    assert one.idle_wake_ns() == QUIT
+    one.tell("on_trade", 1)
+    assert one.idle_wake_ns() == 0
