@@ -100,7 +100,8 @@ def refuse_empty(spec: RunSpec, tape: Tape) -> None:
     mine = [m for m in tape.markets if (m.asset, m.timeframe) in wanted]
     asked = ", ".join(f"{asset} {timeframe}" for asset, timeframe in sorted(wanted))
     if not mine:
-        there = sorted({f"{m.asset} {m.timeframe}" for m in tape.markets}) or ["none"]
+        kinds = {f"{m.asset} {m.timeframe}".strip() for m in tape.markets}
+        there = sorted(kind or "markets of no known asset" for kind in kinds) or ["no market"]
         raise ConfigError(f"data {spec.data!r} has no {asked} window; it has {', '.join(there)}")
     if not any(
         (end_ns is None or m.start_ns < end_ns) and (start_ns is None or m.end_ns > start_ns)

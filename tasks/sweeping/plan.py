@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from engine.backtest.config import BacktestConfig
-from engine.sweep.space import grid, is_whole, space_of
+from engine.sweep.space import grid, is_whole, space_of, values_of
 from engine.sweep.splits import splits
 from models.errors import ConfigError
 from models.markets import TIMEFRAMES
@@ -61,6 +62,14 @@ class Plan:
     folds: tuple[Fold, ...]
     key: str
     """Digest of everything the trials' results depend on, the number of workers not among it."""
+
+    @property
+    def most_trials(self) -> int:
+        """How many sets a fold tries at most: a grid may have fewer than were asked for."""
+        if self.spec.sampler is not Sampler.GRID:
+            return self.spec.trials
+        points = math.prod(len(values_of(name, where)) for name, where in self.space.items())
+        return min(self.spec.trials, points)
 
     def job(self, part: Part, parameters: Mapping[str, Any]) -> Job:
         """Make the backtest of a parameter set on a part."""

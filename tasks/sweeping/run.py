@@ -264,7 +264,7 @@ class Sweep:
 
     def _show(self, plan: Plan) -> None:
         judged = JUDGED if plan.spec.walk_forward is not None else 0
-        total = len(plan.folds) * (plan.spec.trials + judged)
+        total = len(plan.folds) * (plan.most_trials + min(judged, plan.most_trials))
         best = "" if self._best is None else f"{plan.spec.objectives[0]} {self._best:.4g}"
         self._at("searching", min(self._done, total), total, best and f"best {best}")
 

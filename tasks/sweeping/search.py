@@ -5,7 +5,6 @@ the trials: the same seed chooses the same sets everywhere, also when a sweep is
 """
 
 import itertools
-import math
 import random
 from typing import Any
 
@@ -73,7 +72,10 @@ class Hunt:
         if self._given is not None:
             batch = [] if self.asked else self._given
         else:
-            batch = [self._next() for _ in range(min(self._left(), self._batch()))]
+            batch = [
+                self._next()
+                for _ in range(min(self._plan.most_trials - len(self.asked), self._batch()))
+            ]
         self.asked += batch
         return batch
 
@@ -89,12 +91,6 @@ class Hunt:
             self._study.tell(trial, state=TrialState.PRUNED)
         else:
             self._study.tell(trial, state=TrialState.FAIL)
-
-    def _left(self) -> int:
-        most = self._spec.trials
-        if self._spec.sampler is Sampler.GRID:
-            most = min(most, math.prod(len(values) for values in self._axes.values()))
-        return most - len(self.asked)
 
     def _batch(self) -> int:
         if self._spec.sampler is Sampler.NSGA2:

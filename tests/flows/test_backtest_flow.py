@@ -12,7 +12,7 @@ from models.settings import ROOT
 from store.results.runs import load_run
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(540)
 def test_research_flows_end_in_their_own_state_with_their_pages(tmp_path: Path) -> None:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
     done = subprocess.run(
@@ -21,7 +21,7 @@ def test_research_flows_end_in_their_own_state_with_their_pages(tmp_path: Path) 
         env=kept | {"FLOOR_HOME": str(tmp_path / "home"), "LOG_LEVEL": "WARNING"},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
