@@ -70,10 +70,11 @@ class ApiErrors(_Rule):
 
 
 class DatabaseLost(_Rule):
-    """Postgres did not answer for so long."""
+    """Postgres did not answer for so long. Positions can only be held: no order could be kept."""
 
     name: Literal["database-lost"] = "database-lost"
     max_s: Span = 60.0
+    positions: Literal[Positions.HOLD] = Positions.HOLD
     cooldown_s: Seconds = 10.0
     trial_s: Seconds = 30.0
 
@@ -97,7 +98,8 @@ class ClockSkew(_Rule):
 
 
 class MarketAnomaly(_Rule):
-    """A market's book or tape is not normal; prices in dollars, volume in shares a second."""
+    """A market's book or tape is not normal; prices in dollars, volume in shares a second.
+    Positions can only be held: a book that is not normal is none to sell into."""
 
     name: Literal["market-anomaly"] = "market-anomaly"
     max_spread: Distance = 0.20
@@ -105,6 +107,7 @@ class MarketAnomaly(_Rule):
     jump_s: Span = 1.0
     max_volume: Annotated[float, Field(gt=0, le=1e12)] = 1e6
     min_levels: Annotated[int, Field(ge=0, le=1000)] = 1
+    positions: Literal[Positions.HOLD] = Positions.HOLD
     cooldown_s: Seconds = 20.0
     trial_s: Seconds = 30.0
 

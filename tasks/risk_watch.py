@@ -17,7 +17,7 @@ from models.errors import FloorError, StoreUnavailable
 from models.settings import Settings
 from models.units import to_cash_e6
 from risk.breaker_rules import OF_AGENT, OF_MARKET, kind_of, subject_of
-from risk.breakers import ErrorRate, Look, clock_skew, drawdown, silent_for
+from risk.breakers import ErrorRate, Look, Positions, clock_skew, drawdown, silent_for
 from risk.guard import Board, Change, MarketWatch
 from store import exposure, risk, state
 from store.bus import Bus
@@ -28,6 +28,7 @@ from store.portfolio import Snapshot
 from store.reserve import Reserve
 from store.urls import urls
 from tasks.alerts import Alerts
+from tasks.flatten import flatten
 from tasks.kill import LIVE_ORDERS, agent_names
 from tasks.risk_book import FloorBook, read_book
 from tasks.risk_causes import Peaks, agent_drawdown, agent_losses, disagreements
@@ -205,7 +206,10 @@ class RiskWatch:
             self._peaks = Peaks.of(await state.get(self._database, PEAKS))
 
     async def _stale_cause(self) -> str:
-        """Cause when nothing is collected any more; never before anything was."""
+        """Cause when nothing is collected any more; never before anything was, since a halt too."""
+        if await state.halted(self._database) is not None:
+            self._fresh_seen = False
+            return ""
         newest_ns, now_ns = await exposure.newest_data_ns(self._database), time.time_ns()
         cause = silent_for("no market data", newest_ns, now_ns, self._board.rules.data.max_s)
         self._fresh_seen = self._fresh_seen or not cause
@@ -284,6 +288,16 @@ class RiskWatch:
             log.error("sweep_failed", breaker=change.name, reason=repr(error))
             return
         log.info("breaker_swept", breaker=change.name, cancelled=swept.cancelled, left=swept.left)
+        if change.positions is Positions.FLATTEN:
+            await self._flatten(change, [only] if only else sorted({*agent_names()}))
+
+    async def _flatten(self, change: Change, names: Sequence[str]) -> None:
+        """Sell what these agents hold, one after the other, and tell what became of it."""
+        for agent in names:
+            done = await flatten(self._settings, self._database, agent, f"breaker {change.name}")
+            for line in done:
+                log.warning("flattened", breaker=change.name, text=line)
+                self._alerts.post("breaker", f"breaker {change.name}: {line}", agent=agent)
 
     async def _publish(self) -> dict[str, Any]:
         """Tell the facts; looks at the kill switch once more, so as never to undo one."""

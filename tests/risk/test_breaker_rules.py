@@ -53,6 +53,7 @@ def test_a_breaker_nobody_knows_waits_for_a_person() -> None:
         ("{name: agent-losses, max_in_row: 3}", "did you mean 'max_in_a_row'?"),
         ("{name: floor-drawdown, share: 1.5}", "floor-drawdown: share=1.5"),
         ("{name: clock-skew, rearm: never}", 'clock-skew: rearm="never"'),
+        ("{name: market-anomaly, positions: flatten}", 'market-anomaly: positions="flatten"'),
         ("{name: stale-data, cooldown_s: -1}", "stale-data: cooldown_s=-1"),
     ],
 )

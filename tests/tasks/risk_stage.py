@@ -81,8 +81,8 @@ async def exchange(settings: Settings, port: int) -> AsyncIterator[Exchange]:
         async with GammaDiscovery(settings) as discovery:
             market = None
             while market is None:
-                # The window after the current one: nothing ends while a test runs.
-                start_s = discovery.window_start_s("15m", int(time.time()) + 60)
+                # The next window: it neither ends nor makes up its mind while a test runs.
+                start_s = discovery.window_start_s("15m", int(time.time())) + 900
                 market = await discovery.market("BTC", "15m", start_s)
                 await asyncio.sleep(0 if market else 0.1)
         yield Exchange(simulator, settings, tuple(lines), market)
