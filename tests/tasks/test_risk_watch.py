@@ -15,7 +15,7 @@ from models.events import SpotSource
 from models.markets import Outcome
 from models.settings import Settings
 from models.units import SECOND_NS
-from store import agents, markets, risk
+from store import agents, markets, risk, state
 from store.database import Database
 from store.events import recent_events
 from store.reserve import Reserve
@@ -206,6 +206,25 @@ async def test_silence_trips_only_after_something_was_heard(
         await add_spot(database, "BTC", [60_000])
         seen = [await watch.look() for _ in range(3)]
     assert [bool(one["stops"]) for one in seen] == [True, False, False]
+
+
+async def test_a_halted_floor_collects_nothing_and_that_is_no_silence(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    text = "breakers: [{name: stale-data, max_s: 20}]"
+    async with RiskWatch(settings, policies(tmp_path, text)) as watch:
+        await add_spot(database, "BTC", [60_000], time.time() - 10)
+        assert (await watch.look())["stops"] == {}
+        await state.set_halt(database, "drained")
+        await database.execute("UPDATE spot_prices SET recv_at = recv_at - interval '1 minute'")
+        assert (await watch.look())["stops"] == {}
+        await state.clear_halt(database)
+        # Nobody collects yet; agents may start meanwhile.
+        assert (await watch.look())["stops"] == {}
+        await add_spot(database, "BTC", [60_000])
+        assert (await watch.look())["stops"] == {}
+        await database.execute("UPDATE spot_prices SET recv_at = recv_at - interval '2 minutes'")
+        assert "stale-data" in (await watch.look())["stops"]
 
 
 @pytest.mark.parametrize(
