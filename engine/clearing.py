@@ -29,10 +29,15 @@ class LoneFloor:
     ----------
     file
         The floor's policies; None leaves the agent's own limits.
+    capital_e6
+        The floor's capital; None takes the agent's.
     """
 
-    def __init__(self, limits: Limits, file: PolicyFile | None = None) -> None:
-        self.gate = Gate(file or PolicyFile(), limits, limits.capital_e6)
+    def __init__(
+        self, limits: Limits, file: PolicyFile | None = None, capital_e6: int | None = None
+    ) -> None:
+        floor_e6 = limits.capital_e6 if capital_e6 is None else capital_e6
+        self.gate = Gate(file or PolicyFile(), limits, floor_e6)
         self.facts = NOTHING_KNOWN
         self.others_e6 = 0
 

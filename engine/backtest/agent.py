@@ -12,6 +12,7 @@ from engine.backtest.timing import Clock
 from engine.backtest.venue import TapeVenue
 from engine.backtest.views import Shelf, TapeData
 from engine.backtest.window import TapeWindow
+from engine.clearing import LoneFloor
 from engine.desk import Desk
 from engine.hearing import Hearing
 from engine.indicators import Indicators
@@ -168,7 +169,7 @@ class Agent:
         self._reporter = Reporter(spec.name, journal, journal)
         self.desk = Desk(
             spec.name, self.orders, self.portfolio, journal, asked.limits, clock, self.standing,
-            self._reporter.breaker,
+            self._reporter.breaker, LoneFloor(asked.limits, config.policies, config.capital_e6),
         )  # fmt: skip
         self.discovery = TapeDiscovery()
         self.hearing = Hearing(

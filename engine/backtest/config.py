@@ -10,6 +10,7 @@ from models.errors import ConfigError
 from models.fills import FillModel
 from models.units import MILLISECOND_NS
 from risk.limits import Limits
+from risk.policies import PolicyFile
 from strategies import library
 from strategies.base import Strategy
 
@@ -121,6 +122,10 @@ class BacktestConfig:
         How long after a match its trade is on the chain, and final.
     seed
         Of everything random: travel times.
+    policies, floor_capital_e6
+        What every order must pass beside the agent's limits, and the capital that shares are
+        taken of (None: all agents' together). Each agent is checked as if it were alone on the
+        floor: limits that all share are not divided among the agents of a run.
     spec
         Anything more a caller wants noted in the result's `spec`, JSON-serialisable.
     """
@@ -143,6 +148,8 @@ class BacktestConfig:
     strike_after_s: float = 5.0
     resolution_after_s: float = 2.0
     seed: int = 7
+    policies: PolicyFile | None = None
+    floor_capital_e6: int | None = None
     spec: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -158,6 +165,13 @@ class BacktestConfig:
             raise ConfigError(f"start_ns {self.start_ns} must be before end_ns {self.end_ns}")
         if self.shared_account and len({agent.limits for agent in self.agents}) > 1:
             raise ConfigError("agents that share an account share its limits; give all the same")
+
+    @property
+    def capital_e6(self) -> int:
+        """The floor's capital."""
+        if self.floor_capital_e6 is not None:
+            return self.floor_capital_e6
+        return sum(agent.spec.capital_e6 for agent in self.agents)
 
     def seeds(self, count: int) -> list[int]:
         """Independent seeds drawn from the run's."""

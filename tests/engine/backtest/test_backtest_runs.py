@@ -26,6 +26,7 @@ from models.orders import TimeInForce
 from models.results import TABLES, RunResult
 from models.tape import DTYPES, Row, Tape
 from models.units import MILLISECOND_NS, SECOND_NS, SHARE, USD
+from risk.policies import load
 from strategies.base import Buy, Cancel, Place, Quote
 
 
@@ -60,6 +61,26 @@ def test_windows_follow_one_another_and_are_settled():
     assert result.winners == (0, 1)
 
 
+def test_orders_pass_the_floors_policies_as_they_do_live():
+    text = """policies:
+    - {type: TradeLimit, max_usd: 4}
+    - {type: ExpiryCutoff, min_seconds: 600}
+    """
+    wishes = {
+        "on_start": lambda view: [
+            Buy(Outcome.UP, price_e4=5000, size_e6=10 * SHARE),
+            Buy(Outcome.UP, price_e4=5000, size_e6=6 * SHARE),
+        ],
+        "on_timer": lambda view: (
+            Buy(Outcome.UP, price_e4=5000, size_e6=6 * SHARE) if view.elapsed_s == 301 else None
+        ),
+    }
+    plain = play(two_windows().tape(), agent(Scripted(**wishes)))
+    checked = play(two_windows().tape(), agent(Scripted(**wishes)), policies=load(text, "r", USD))
+    assert column(plain, "orders", "size_e6") == [10 * SHARE, 6 * SHARE, 6 * SHARE] * 2
+    assert column(checked, "orders", "size_e6") == [6 * SHARE] * 2
+
+
 def test_a_timer_rings_every_second_and_a_tick_comes_once_a_cadence():
     tape = TapeWriter().spots(-1, 5)
     for tenth in range(50):
@@ -86,6 +107,22 @@ def test_an_answer_that_takes_time_holds_up_its_own_window_only():
     assert held == []
     assert [at for at in idle.times("on_tick") if 2 < at < 2.25] == [2.1, 2.2]
     assert buys.times("on_fill") == [2.25]
+
+
+@pytest.mark.parametrize("cadence_ms", [0, 100, 1000])
+def test_an_order_of_a_strategy_that_is_alone_is_there_when_it_was_sent(cadence_ms):
+    wish = Buy(Outcome.UP, price_e4=5000, size_e6=10 * SHARE)
+    buys = Scripted(cadence_ms, on_tick=once(wish, 2.25))
+    tape = TapeWriter().spots(-1, 30).book(0, {49: 1}, {50: 100})
+    for quarter in range(1, 120):
+        tape.level(quarter / 4, 0, 49, 100 + quarter)
+    result = play(tape.tape(), agent(buys))
+    sent = column(result, "orders", "created_ns")
+    assert len(sent) == 1
+    assert column(result, "fills", "time_ns") == column(result, "orders", "ended_ns") == sent
+    sent_s = (sent[0] - START_NS) / SECOND_NS
+    assert 2.25 <= sent_s <= 3.25
+    assert [at for at in buys.times("on_tick") if sent_s <= at <= sent_s + 1.25][1:]
 
 
 def test_a_strategy_that_raises_ends_alone_with_its_orders_cancelled():
