@@ -130,6 +130,8 @@ class FloorLine:
 
     def _alone(self, open_e6: int) -> str:
         """Judge by the limit that holds while Redis is away."""
+        if self.gate.floor_e6 >= ANYTHING_E6:
+            return ""
         if self._alone_e6 is None:
             return "reservations are away; what the others have open is not known yet"
         if open_e6 <= self._alone_e6:
@@ -239,6 +241,8 @@ class FloorLine:
     async def _go_alone(self) -> None:
         """Work out the limit for the time without Redis, once orders under way are committed."""
         assert self._away_since is not None
+        if self.gate.floor_e6 >= ANYTHING_E6:
+            return
         if self._alone_e6 is not None or self._clock() - self._away_since < COMMIT_S:
             return
         try:
@@ -254,7 +258,7 @@ class FloorLine:
         )
         self._alone_e6 = max(0, limit_e6 - others)
         self.others_e6 = sum(cost for agent, cost in known.items() if agent != me)
-        detail = {"limit_e6": min(self._alone_e6, ANYTHING_E6)}
+        detail = {"limit_e6": self._alone_e6}
         log.warning("own_share_until_reservations_are_back", agent=me, **detail)
         self._tell("own_share_until_reservations_are_back", detail)
 

@@ -23,7 +23,7 @@ from models.errors import (
 from models.journal import WindowResult
 from models.markets import Market
 from models.settings import Settings
-from models.units import to_cash_e6
+from models.units import to_cash_e6, usd
 from risk.limits import Limits
 from store import agents
 from store.bus import Bus
@@ -157,7 +157,7 @@ class TradingSession:
             Limits.of(self.settings, self.spec),
             self._policies.current(),
             to_cash_e6(self.settings.initial_capital),
-            self.journal.event,
+            self._tell,
             time.monotonic,
         )
 
@@ -216,6 +216,16 @@ class TradingSession:
 
     def _publish(self, kind: str, fields: Mapping[str, Any]) -> None:
         self.bus.message(kind, **fields)
+
+    def _tell(self, kind: str, detail: Mapping[str, Any]) -> None:
+        """Note what happened to the line to the floor; people hear of what limits the agent."""
+        self.journal.event(kind, detail)
+        if kind == "own_share_until_reservations_are_back":
+            text = (
+                f"{self.spec.name}: Redis is away; until it is back the agent may have "
+                f"${usd(detail['limit_e6'])} open, its own share of the floor's limit"
+            )
+            self.alerts.post("error", text, agent=self.spec.name)
 
     def _on_window(self, slug: str) -> None:
         self._keeper.window = slug

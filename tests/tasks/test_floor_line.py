@@ -185,6 +185,16 @@ async def test_without_redis_it_goes_on_within_its_share_and_comes_back(stage: S
     assert stage.kinds().count("reservations_back") == 2
 
 
+async def test_without_a_limit_to_share_nothing_is_held_back(stage: Stage) -> None:
+    anna = stage.line("anna", file=load("policies: []", "r", 1000 * USD))
+    stage.cut(anna)
+    assert await anna.take(499 * USD) == ""
+    stage.now += COMMIT_S
+    await stage.sync(anna)
+    await stage.sync(anna)
+    assert stage.kinds() == ["reservations_away"]
+
+
 async def test_a_redis_that_started_anew_waits_for_orders_under_way(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
