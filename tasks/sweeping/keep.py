@@ -90,7 +90,8 @@ class TrialLog:
                     row = json.loads(line)
                     if good == 0 and row != {"key": key, "version": SWEEP_VERSION}:
                         return 0
-                    if good and line.endswith(b"\n"):
+                    # What failed is tried again: the reason may have been the machine's.
+                    if good and line.endswith(b"\n") and not row["failure"]:
                         self._known[row["name"]] = _outcome(row)
                 except (ValueError, KeyError, TypeError, ValidationError, zlib.error):
                     break

@@ -42,7 +42,8 @@ class Outcome:
 
     figures: RunFigures | None
     returns: Floats
-    """P&L by capital of every whole period of `engine.results.summary.PERIOD_S`."""
+    """P&L by capital of every whole period of `engine.results.summary.PERIOD_S`; what comes after
+    the last of them counts to it."""
     failure: str = ""
 
 
@@ -93,6 +94,8 @@ def _returns(result: RunResult, agent: int) -> Floats:
         line.time_ns, line.equity_e6, line.start_ns, line.end_ns, PERIOD_S * SECOND_NS,
         line.capital_e6,
     )  # fmt: skip
+    # What is settled just after the end belongs to it: returns add up to the P&L.
+    sampled[-1] = line.final_e6
     return np.diff(sampled) / line.capital_e6
 
 

@@ -59,6 +59,7 @@ def test_each_fold_chooses_its_best_in_training_and_is_judged_on_what_came_after
     tests = [result.chosen(fold).judged for fold in result.folds]
     assert result.out_of_sample.pnl_e6 == sum(test.pnl_e6 for test in tests)
     assert result.out_of_sample.fills == sum(test.fills for test in tests) > 0
+    assert result.out_of_sample.max_drawdown_e6 >= -result.out_of_sample.pnl_e6
     assert len({t.figures.pnl_e6 for t in result.of_fold(0)}) > 1
 
 
@@ -209,6 +210,8 @@ def test_a_process_that_dies_costs_its_own_job_only(
     found = dict(crew.do([good, bad, good, good]))
     assert "its process died" in found[1].failure
     alone = dict(Alone(lambda: False).do([good]))[0]
+    assert sum(alone.returns) * 500e6 == pytest.approx(alone.figures.pnl_e6)
+    assert alone.figures.pnl_e6 != 0
     for place in (0, 2, 3):
         assert found[place].figures == alone.figures
         assert found[place].returns.tolist() == alone.returns.tolist()
