@@ -247,13 +247,17 @@ class Player:
                     did = True
                     self._turn(*one)
         if did:
-            self.loop.settle()
-            for agent in self.agents:
-                if agent.venue.out:
-                    self.pit.collect(agent.venue)
-                if agent.moved:
-                    self._moved(agent)
+            self._send_off()
         return did
+
+    def _send_off(self) -> None:
+        """Let what was begun go on as far as it can; put what it sends on its way."""
+        self.loop.settle()
+        for agent in self.agents:
+            if agent.venue.out:
+                self.pit.collect(agent.venue)
+            if agent.moved:
+                self._moved(agent)
 
     def _turn(self, agent: Agent, window: TapeWindow) -> None:
         window.turn(self.clock.now)
@@ -291,6 +295,7 @@ class Player:
         for answer in woken.answers:
             answer()
         if woken.answers:
+            self._send_off()
             self._arrive_at(woken.at_ns)
         return True
 
