@@ -117,7 +117,9 @@ class FloorLine:
                 if careful and (refusal := self._alone(open_e6)):
                     return refusal
                 try:
-                    answer = await self._ask(open_e6, self.gate.floor_e6)
+                    # Never lowered here: the journal may not know yet of what was cancelled.
+                    wanted = max(open_e6, self._held_e6)
+                    answer = await self._ask(wanted, self.gate.floor_e6)
                 except (NotReady, StoreUnavailable) as error:
                     self._went(error)
                 else:

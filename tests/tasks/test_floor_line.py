@@ -103,6 +103,7 @@ async def test_an_empty_redis_is_rebuilt_and_room_is_shared_to_the_last_unit(sta
     # Given back from the books only, and never while the journal is behind.
     stage.open_e6["anna"] = None
     await stage.sync(anna)
+    assert await anna.take(60 * USD) == ""
     assert "limit" in await bob.take(40 * USD)
     stage.open_e6["anna"] = 50 * USD
     await stage.sync(anna)
