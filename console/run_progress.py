@@ -15,10 +15,11 @@ class Bar:
     """One bar on stderr for all steps: done, rate, time to go, and the time in the recording."""
 
     def __init__(self) -> None:
+        errors = Console(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
             TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
-            console=Console(stderr=True), transient=True,
+            console=errors, transient=True, disable=not errors.is_terminal,
         )  # fmt: skip
         self._step = ""
         self._task: TaskID | None = None

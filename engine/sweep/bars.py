@@ -116,8 +116,9 @@ def _sample(
     last[index] = ends
     out = np.full((3, len(times)), np.nan)
     sizes = np.zeros((SLOTS, 2, PRICE_ONE + 1), np.int64)
-    # By slot: owner, best bid, best ask, last received, whether it is known.
-    books = np.zeros((SLOTS, 5), np.int64)
+    # By slot: owner, best bid, best ask, last received, whether it is known, and the lowest and
+    # highest price a level was told at since it was empty.
+    books = np.zeros((SLOTS, 7), np.int64)
     books[:, 0] = -1
     state = np.zeros(4, np.int64)
     columns = [_plain(tape, name) for name in DTYPES]
@@ -222,8 +223,9 @@ def _rows(
             books[slot, 0] = market[row]
         books[slot, 3] = recv_ns[row]
         if what == _CLEAR:
-            sizes[slot] = 0
-            books[slot, 1] = books[slot, 2] = 0
+            if books[slot, 6]:
+                sizes[slot, :, books[slot, 5] : books[slot, 6] + 1] = 0
+            books[slot, 1] = books[slot, 2] = books[slot, 5] = books[slot, 6] = 0
             books[slot, 4] = 1
             continue
         _level(sizes, books, slot, side[row], price[row], size[row])
@@ -234,6 +236,9 @@ def _rows(
 def _level(sizes: Any, books: Whole, slot: int, side: int, price: int, size: int) -> None:
     """Set one level, and the best of its side; 0 where a side is empty."""
     sizes[slot, side, price] = size
+    if books[slot, 6] == 0 or price < books[slot, 5]:
+        books[slot, 5] = price
+    books[slot, 6] = max(books[slot, 6], price)
     best = books[slot, 1 + side]
     if size > 0:
         if best == 0 or (side == 0 and price > best) or (side == 1 and price < best):
