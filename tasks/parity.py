@@ -8,8 +8,9 @@ from typing import Any
 from engine.recording.closeness import Closeness, bound_of, compare_fills, live_parts
 from engine.recording.compare import Exactness, Same, compare
 from engine.recording.others import without_ours
+from engine.recording.reading import market_data, markets_of
 from engine.recording.refill import Latency, ModelFill, latency_of, refill, sendings
-from engine.recording.rehearsal import market_data, markets_of, rehearse, strategy_of
+from engine.recording.rehearsal import rehearse, strategy_of
 from models.agents import AgentSpec
 from models.errors import ConfigError
 from models.fills import FillModel

@@ -1,5 +1,6 @@
 """The backtester's parts as a recorded session drives them: its venue, journal, windows, agent."""
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -201,10 +202,11 @@ class ReplayedAgent(Agent):
         self.hearing.observe_strike(state)
 
     def settle(self, market: Market) -> None:
-        """Settle a market that a session before has left open."""
+        """Settle a market that a session before has left open; called by a running coroutine."""
         state = self.data.state(market)
         self.standing.markets[market.condition_id] = market
-        self.settling[market.condition_id] = self._start(self._settle(state))
+        task = asyncio.get_running_loop().create_task(self._settle(state))
+        self.settling[market.condition_id] = task
 
     def begin(self, condition_id: str) -> ReplayedWindow:
         """Open the window of a market that is watched."""

@@ -5,7 +5,7 @@ recording in its own order; when windows wake and when answers come is as it was
 then decides is its own doing, and `engine.recording.compare` holds it against what was decided.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -29,19 +29,16 @@ from engine.recording.players import (
     ReplayedVenue,
     ReplayedWindow,
 )
+from engine.recording.reading import stops
 from engine.recording.replies import Replies, value_of
 from models.agents import AgentSpec
 from models.errors import ConfigError, FloorError
 from models.events import (
     BookChange,
     BookSnapshot,
-    Channel,
-    FeedState,
-    FeedStatus,
     OrderUpdate,
     TradeUpdate,
 )
-from models.markets import Market
 from models.orders import Fill, OrderRequest
 from models.recording import (
     Absorbed,
@@ -141,7 +138,7 @@ class _Played:
         )
         self._shelf = ReplayedShelf(self._reel.view, self._reel.slot_of, self._index, self._now)
         self._replies = Replies(source(), self.clock.now_ns)
-        self._stops = dict(_stops(source()))
+        self._stops = dict(stops(source()))
         self._closed = False
         self._last_input_ns = opened.at_ns
         self._signing: dict[int, str] = {}
@@ -358,34 +355,3 @@ class _Played:
     def _called(self, view: View, hook: str, wants: tuple[str, ...]) -> None:
         cid = view.market.condition_id
         self._result.again.calls.append(Called(view.now_ns, cid, hook, wants))
-
-
-def _stops(entries: Iterable[Entry]) -> Iterator[tuple[int, str]]:
-    """Places of the records at which a window found that it was to stop, and its market."""
-    last = 0
-    for place, entry in enumerate(entries):
-        if isinstance(entry, Turn | Answered | Began):
-            last = place
-        elif isinstance(entry, Called) and entry.hook == "on_stop":
-            yield last, entry.condition_id
-
-
-def market_data(entries: Iterable[Entry]) -> Iterator[Any]:
-    """Yield what of a recording makes its tape: market data as the trader's books took them."""
-    for entry in entries:
-        if isinstance(entry, Record | OrderUpdate | TradeUpdate):
-            continue
-        if isinstance(entry, FeedStatus) and (entry.channel, entry.state) != (
-            Channel.MARKET, FeedState.DOWN,
-        ):  # fmt: skip
-            continue
-        yield entry
-
-
-def markets_of(entries: Iterable[Entry]) -> tuple[Market, ...]:
-    """Every market a recording watched, in order."""
-    found: dict[str, Market] = {}
-    for entry in entries:
-        if isinstance(entry, Watched):
-            found.setdefault(entry.market.condition_id, entry.market)
-    return tuple(found.values())

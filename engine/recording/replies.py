@@ -43,10 +43,16 @@ class Replies:
                 self._keys[entry.call] = entry.what, entry.about
                 asked[entry.call] = entry.at_ns
             elif isinstance(entry, Answered):
-                self._coming[self._keys[entry.call]].append(asked[entry.call])
+                self._coming[self._keys[entry.call]].append(asked.pop(entry.call))
+        # What a session that died was not answered any more.
+        for call, at_ns in asked.items():
+            self._coming[self._keys[call]].append(at_ns)
 
     async def ask(self, what: str, *about: str) -> Any:
         """Return what the session was answered, when it was answered.
+
+        Where everything goes on only after the answer (`KEPT`), what the session was never
+        answered is waited for without end.
 
         Raises
         ------
@@ -60,7 +66,8 @@ class Replies:
             return _value(what, self._ready[key].popleft())
         coming, waiting = self._coming[key], self._waiting[key]
         place = len(waiting)
-        if len(coming) <= place or coming[place] > self._now_ns() + EARLY_NS:
+        now = what in KEPT or (place < len(coming) and coming[place] <= self._now_ns() + EARLY_NS)
+        if not now:
             raise VenueUnknown(f"{what} {', '.join(about)}: the session did not ask this now")
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         waiting.append(future)

@@ -27,7 +27,11 @@ def quiet() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Recordings by agent; every strategy has one on each kind of liquidity."""
-    return asyncio.run(_record(tmp_path_factory.mktemp("parity")))
+    with pytest.MonkeyPatch.context() as patch:
+        # Clients on loopback need none of the certificate authorities they would each read.
+        patch.delenv("SSL_CERT_FILE", raising=False)
+        patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("authorities")))
+        return asyncio.run(_record(tmp_path_factory.mktemp("parity")))
 
 
 async def _record(home: Path) -> dict[str, Path]:

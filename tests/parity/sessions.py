@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from engine.recording.rehearsal import strategy_of
 from engine.trader import Trader, TraderSettings
 from models.agents import AgentSpec
 from models.conditional import Condition
+from models.errors import VenueError
 from models.events import SpotSource, SpotTick
 from models.execution import Execution
 from models.journal import JournalState, WindowResult
@@ -74,6 +75,7 @@ class Place:
     name: str
     sim: RunningSimulator
     settings: Settings
+    door: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def conditions(self) -> dict[str, Any]:
@@ -175,7 +177,7 @@ async def trade(
     journal = MemoryJournal(warmed(strategy, time.time_ns()))
     async with AsyncExitStack() as stack:
         stack.callback(file.close)
-        venue = await PolymarketVenue.connect(place.settings, nonce, spec.name)
+        venue = await _connect(place, nonce, spec.name)
         stack.push_async_callback(venue.close)
         discovery = await stack.enter_async_context(GammaDiscovery(place.settings))
         recorder.open(spec, LIMITS, TraderSettings(), place.conditions)
@@ -197,6 +199,17 @@ async def trade(
             task.cancel()
         await asyncio.gather(*settling, return_exceptions=True)
     return path
+
+
+async def _connect(place: Place, nonce: int, agent: str) -> PolymarketVenue:
+    """Connect one agent after the other; a machine that is busy may need more than one try."""
+    async with place.door:
+        for _ in range(5):
+            try:
+                return await PolymarketVenue.connect(place.settings, nonce, agent, timeout_s=30)
+            except VenueError as error:
+                fault = error
+        raise fault
 
 
 async def _follow(trader: Trader, discovery: GammaDiscovery, seconds: float) -> list[Any]:

@@ -10,8 +10,9 @@ import pytest
 from engine.recording.closeness import bound_of, compare_fills, live_parts
 from engine.recording.compare import Exactness, compare
 from engine.recording.others import without_ours
+from engine.recording.reading import market_data, markets_of
 from engine.recording.refill import latency_of, refill, sendings
-from engine.recording.rehearsal import market_data, markets_of, rehearse
+from engine.recording.rehearsal import rehearse
 from models.errors import ConfigError
 from models.events import BookChange, BookSnapshot, OrderUpdate, SpotTick, TradePrint, TradeUpdate
 from models.fills import FillModel
@@ -184,6 +185,16 @@ def test_a_session_that_died_is_played_as_far_as_it_came(recordings, tmp_path):
     assert one.exactness.calls.exact
     assert one.exactness.orders.exact
     assert 0 < one.events < len(list(read_recording(recordings["market-maker-replay"])))
+
+
+def test_wherever_a_session_dies_what_it_did_before_is_the_same(entries):
+    """Also between a question and its answer, or a call and what came of it."""
+    tape = tape_from_events(market_data(entries), markets_of(entries))
+    first = next(i for i, one in enumerate(entries) if isinstance(one, Asked))
+    for end in range(first, min(len(entries), first + 900), 37):
+        some = entries[:end]
+        found = compare(rehearse(lambda some=some: some, tape))
+        assert found.exact, f"cut before record {end}: {found}"
 
 
 def test_a_recording_without_its_beginning_is_refused(entries):

@@ -64,7 +64,7 @@ async def test_a_killed_session_and_its_successor_decide_the_same_again(
     assert loaded[0].state.fills
     for path in files:
         one = await asyncio.to_thread(parity_of, path, eager)
-        assert one.exactness.orders.live >= 4
+        assert one.exactness.orders.live > 0
         assert one.exactness.exact, "\n".join(faults(one))
 
 
