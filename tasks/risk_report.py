@@ -13,7 +13,7 @@ from risk.breakers import BreakerState
 from risk.guard import Board, how
 from risk.hedging import Exposures, Hedge, suggest
 from risk.policies import PolicyFile
-from risk.resolution import Distribution, WorstCase, worst_case
+from risk.resolution import Distribution, Stake, WorstCase, worst_case
 from risk.var import (
     BackTest,
     TailRisk,
@@ -29,6 +29,7 @@ from store import exposure, risk
 from store.agents import AgentOverview, agent_overview
 from store.database import Database
 from store.exposure import Offer
+from store.portfolio import positions
 from store.reserve import Reserve
 from store.risk import Kill
 from store.urls import urls
@@ -119,6 +120,10 @@ async def picture(settings: Settings, database: Database) -> Picture:
     value = worth(found, file)
     agents = await agent_overview(database)
     greeks = found.greeks()
+    chances = _probabilities(found)
+    busy: dict[str, set[str]] = {}
+    for position in await positions(database):
+        busy.setdefault(position.agent, set()).add(position.condition_id)
     day_pnl = facts.get("floor_day_pnl_e6")
     told_ns = facts.get("at_ns")
     return Picture(
@@ -127,6 +132,7 @@ async def picture(settings: Settings, database: Database) -> Picture:
             usage(
                 file, settings, found, value, reserved, agents, greeks,
                 day_pnl if isinstance(day_pnl, int) else sum(a.pnl_today_e6 for a in agents),
+                busy, chances,
             )
         ),
         breakers=tuple(
@@ -138,7 +144,7 @@ async def picture(settings: Settings, database: Database) -> Picture:
         found=found,
         worth=value,
         worst=worst_case(found.book.stakes),
-        up_probability=_probabilities(found),
+        up_probability=chances,
         greeks=greeks,
         hedges=tuple(await _hedges(database, found)),
     )  # fmt: skip
@@ -160,9 +166,11 @@ def usage(
     agents: Sequence[AgentOverview],
     greeks: Mapping[str, Exposures],
     day_pnl_e6: int,
+    busy: Mapping[str, set[str]],
+    up_probability: Mapping[str, float],
 ) -> list[Used]:
     """Each policy of the file beside how much of it is used now, the largest where it is per
-    agent, per market or per asset."""
+    agent, per market or per asset. `busy` are markets by agent that hold shares of its."""
     capital = file.capital_e6(to_cash_e6(settings.initial_capital))
     stakes = found.book.stakes
     lines: list[Used] = []
@@ -176,8 +184,7 @@ def usage(
             used = {
                 "AgentLimit": max(reserved.values(), default=0) / SHARE,
                 "FloorLimit": sum(reserved.values()) / SHARE,
-                "InventoryLimit": max((abs(s.up_e6 - s.down_e6) for s in stakes), default=0)
-                / SHARE,
+                "InventoryLimit": max((_unpaired(s, up_probability) for s in stakes), default=0.0),
             }.get(name)
             add(name, policy.limit_e6(capital) / SHARE, used, "$")  # type: ignore[union-attr]
         elif policy.type == "DailyLoss":
@@ -190,7 +197,7 @@ def usage(
             shares = most if policy.per == "market" else found.one_sided_e6
             add(f"PositionLimit {policy.per}", policy.max_shares, shares / SHARE, "shares")
         elif policy.type == "ConcurrentTrades":
-            add(name, policy.max_markets, float(_most_markets(found)), "markets")
+            add(name, policy.max_markets, float(_most_markets(found, busy)), "markets")
         elif policy.type == "OrderRate":
             add(name, policy.per_second, None, "orders/s")
         elif policy.type == "PriceCollar":
@@ -208,8 +215,15 @@ def usage(
     return lines
 
 
-def _most_markets(found: FloorBook) -> int:
-    busy: dict[str, set[str]] = {}
+def _unpaired(stake: Stake, up_probability: Mapping[str, float]) -> float:
+    """What the shares without their opposite are worth, in dollars."""
+    up = up_probability.get(stake.name, 1.0)
+    more = (stake.up_e6 - stake.down_e6) / SHARE
+    return more * up if more > 0 else -more * (1 - up if stake.name in up_probability else 1.0)
+
+
+def _most_markets(found: FloorBook, held: Mapping[str, set[str]]) -> int:
+    busy = {agent: set(markets) for agent, markets in held.items()}
     for one in found.orders:
         busy.setdefault(one.order.request.agent, set()).add(one.market.condition_id)
     return max((len(markets) for markets in busy.values()), default=0)

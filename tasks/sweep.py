@@ -28,6 +28,8 @@ AT_ONCE = 100
 """Up to so many orders cancel-all needs no more than the burst, a request per agent included."""
 ROUND_S = 0.25
 CALL_S = 3.0
+TRIES = 3
+"""How often a line is tried to be opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +79,22 @@ class Sweeper:
         for agent in agents:
             if agent not in self._opening:
                 self._opening[agent] = asyncio.create_task(
-                    PolymarketVenue.connect(
-                        self._settings, nonce=api_nonce(agent), agent=agent, timeout_s=CALL_S
-                    ),
-                    name=f"sweep {agent}",
+                    self._connect(agent), name=f"sweep {agent}"
                 )
+
+    async def _connect(self, agent: str) -> PolymarketVenue:
+        """Open a line; a venue that does not answer at once is asked again, a few times."""
+        tries = 1
+        while True:
+            try:
+                return await PolymarketVenue.connect(
+                    self._settings, nonce=api_nonce(agent), agent=agent, timeout_s=CALL_S
+                )
+            except VenueError:
+                if tries == TRIES:
+                    raise
+            tries += 1
+            await asyncio.sleep(ROUND_S)
 
     async def run(
         self,

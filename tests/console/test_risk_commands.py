@@ -151,7 +151,7 @@ def test_kill_cancels_and_reset_lifts_it(
 
     result = asyncio.run(drill())
     assert result.exit_code == 0, result.output
-    assert re.search(r"3 orders cancelled in \d\.\d\d s; none is open any more", result.output)
+    assert re.search(r"3 orders cancelled in \d+\.\d\d s; none is open any more", result.output)
     # Halting and lifting a halt has nothing to do with it.
     with_database(stores, state.clear_halt)
     assert answer("risk", "show")["kill"]["reason"] == "a drill"
@@ -205,6 +205,8 @@ def test_show_tells_everything(book: str) -> None:
     assert used["PositionLimit market"]["used"] == 100
     assert used["VarLimit"]["used"] == pytest.approx(float(seen["var_usd"]))
     assert used["TradeLimit"]["used"] is None
+    assert used["ConcurrentTrades"]["used"] == 1
+    assert 0 < used["InventoryLimit"]["used"] < 100
     assert seen["reserved_usd"] == {MAKER: "56.000000"}
     assert seen["max_loss_usd"] == "48.000000"
     # When the order fills, 20 shares are paired and 8 more are paid.
