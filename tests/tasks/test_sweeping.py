@@ -204,7 +204,7 @@ def test_a_process_that_dies_costs_its_own_job_only(
     tape: Path, tmp_path: Path, crew: Processes
 ) -> None:
     plan, _ = make_plan(sweep_spec(tape), settings_at(tmp_path))
-    good = plan.job(plan.folds[0].test, {"lookback_s": 20})
+    good = plan.job(plan.folds[0].train, {"lookback_s": 20, "threshold_pct": 0.05})
     agent = replace(good.config.agents[0], strategy=Deadly(Deadly.Params()))
     bad = replace(good, config=replace(good.config, agents=(agent,)))
     found = dict(crew.do([good, bad, good, good]))
