@@ -1,6 +1,6 @@
 """What the risk watch looks at, brought down to causes for its breakers. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,8 +109,3 @@ def disagreements(ended: Sequence[Ended], rule: ResolutionDisagreement, mark_ns:
         if cause := resolution_disagreement(one.market.slug, ours.value, one.winner.value):
             return cause
     return ""
-
-
-def capitals(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Capital by agent, in e6, of rows with name and capital."""
-    return {row["name"]: int(row["capital"].scaleb(6)) for row in rows}
