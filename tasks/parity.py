@@ -13,6 +13,7 @@ from engine.recording.refill import Latency, ModelFill, latency_of, refill, send
 from engine.recording.rehearsal import rehearse, strategy_of
 from models.agents import AgentSpec
 from models.errors import ConfigError
+from models.events import TradePrint
 from models.fills import FillModel
 from models.recording import Entry, Opened, time_of
 from models.units import MILLISECOND_NS, SHARE
@@ -79,13 +80,20 @@ def parity_of(path: Path, build: Callable[[AgentSpec], Strategy] = strategy_of) 
     def arriving(there: float, model: FillModel = fill_model) -> Mapping[str, list[ModelFill]]:
         return refill(sent, market, model, there, held_ns)
 
+    def bounds() -> tuple[Mapping[str, list[ModelFill]], ...]:
+        """Fills of orders that only a price beyond theirs reaches, and with nobody ahead."""
+        silent = [event for event in others if not isinstance(event, TradePrint)]
+        unprinted = tape_from_events(silent, markets, str(path), said.get("levels"))
+        last = refill(sent, unprinted, FillModel.BACK, HALF, held_ns)
+        return last, arriving(HALF, FillModel.FRONT)
+
     # A predecessor's orders may still fill; when they were sent this recording does not say.
     own = {one.order.order_id for one in sent if one.order is not None}
     closeness = compare_fills(
         {order_id: parts for order_id, parts in live_parts(entries()).items() if order_id in own},
         arriving(HALF),
         map(arriving, ELSE),
-        lambda: arriving(HALF, FillModel.FRONT),
+        bounds,
         sent,
         bound_of(latency, held_ns, others),
     )

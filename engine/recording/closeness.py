@@ -53,7 +53,7 @@ class Closeness:
     """Orders that fill as live when they arrive at another time of their measured way, or whose
     cancel was under way within the bound of the fill."""
     queued: tuple[str, ...]
-    """Resting orders whose live fills lie between those of the chosen model and those with
+    """Resting orders whose live fills lie between those with everybody ahead and those with
     nobody ahead: where in the queue they stood the market data do not tell."""
     beyond: tuple[str, ...]
     """What nothing explains, in words."""
@@ -98,7 +98,7 @@ def compare_fills(
     live: Mapping[str, Sequence[Part]],
     model: Mapping[str, Sequence[ModelFill]],
     others: Iterable[Mapping[str, Sequence[ModelFill]]],
-    front: Callable[[], Mapping[str, Sequence[ModelFill]]],
+    bounds: Callable[[], tuple[Mapping[str, Sequence[ModelFill]], ...]],
     sent: Sequence[Sending],
     bound: Bound,
 ) -> Closeness:
@@ -114,8 +114,8 @@ def compare_fills(
     ----------
     others
         The model's fills for other arrivals; asked for only while something is unexplained.
-    front
-        The fills with nobody ahead of us, the upper bound of every fill model; likewise.
+    bounds
+        The fills with everybody ahead of us for ever and those with nobody ahead; likewise.
     """
     cancelled = _cancelled(sent)
     mine = {order_id: _parts(some) for order_id, some in model.items()}
@@ -145,7 +145,7 @@ def compare_fills(
             break
     queued: list[str] = []
     if left:
-        most = front()
+        least, most = bounds()
         resting = {
             one.order.order_id for one in sent if one.order and not one.order.request.tif.immediate
         }
@@ -153,7 +153,7 @@ def compare_fills(
             one
             for one in left
             if one in resting
-            and _within(mine.get(one, ()), live.get(one, ()), bound.total_ns)
+            and _within(_parts(least.get(one, ())), live.get(one, ()), bound.total_ns)
             and _within(live.get(one, ()), _parts(most.get(one, ())), bound.total_ns)
         ]
     left = [one for one in left if one not in queued]

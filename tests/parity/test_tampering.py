@@ -145,7 +145,7 @@ def closeness(
     held_ns = 20 * MILLISECOND_NS
     models = [refill(sent, market, FillModel.BACK, there, held_ns) for there in (0.5, 0.0, 1.0)]
     return compare_fills(
-        live_parts(entries), models[0], models[1:], dict, sent,
+        live_parts(entries), models[0], models[1:], lambda: ({}, {}), sent,
         bound_of(latency_of(sent), held_ns, others),
     )  # fmt: skip
 
@@ -169,7 +169,7 @@ def test_fills_are_compared_share_by_share(entries):
     others = list(without_ours(lambda: entries))
     bound = bound_of(latency_of(sent), 0, others)
     without_cancels = [one for one in sent if order_id not in one.cancels]
-    near = compare_fills(more, {}, [], dict, without_cancels, bound)
+    near = compare_fills(more, {}, [], lambda: ({}, {}), without_cancels, bound)
     assert len(near.beyond) + len(near.timed) == len(more)
     assert any(order_id in text for text in near.beyond)
 
