@@ -60,6 +60,7 @@ class RiskWatch:
         self._facts: dict[str, Any] = {}
         self._killed = ""
         self._fresh_seen = False
+        self._halted_ns = 0
         self._answered_ns = time.time_ns()
         self._sweeps: set[asyncio.Task[None]] = set()
         rule = self._policies.current().rules.api
@@ -207,10 +208,12 @@ class RiskWatch:
 
     async def _stale_cause(self) -> str:
         """Cause when nothing is collected any more; never before anything was, since a halt too."""
-        if await state.halted(self._database) is not None:
-            self._fresh_seen = False
-            return ""
         newest_ns, now_ns = await exposure.newest_data_ns(self._database), time.time_ns()
+        if await state.halted(self._database) is not None:
+            self._halted_ns = now_ns
+        if newest_ns <= self._halted_ns:
+            return ""
+        self._halted_ns = 0
         cause = silent_for("no market data", newest_ns, now_ns, self._board.rules.data.max_s)
         self._fresh_seen = self._fresh_seen or not cause
         return cause if self._fresh_seen else ""

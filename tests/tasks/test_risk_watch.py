@@ -216,10 +216,11 @@ async def test_a_halted_floor_collects_nothing_and_that_is_no_silence(
         await add_spot(database, "BTC", [60_000], time.time() - 10)
         assert (await watch.look())["stops"] == {}
         await state.set_halt(database, "drained")
-        await database.execute("UPDATE spot_prices SET recv_at = recv_at - interval '1 minute'")
         assert (await watch.look())["stops"] == {}
         await state.clear_halt(database)
-        # Nobody collects yet; agents may start meanwhile.
+        # Nobody collects yet, and what there is grows old; agents may start meanwhile.
+        assert (await watch.look())["stops"] == {}
+        await database.execute("UPDATE spot_prices SET recv_at = recv_at - interval '1 minute'")
         assert (await watch.look())["stops"] == {}
         await add_spot(database, "BTC", [60_000])
         assert (await watch.look())["stops"] == {}
