@@ -155,8 +155,8 @@ def test_orders_that_leave_a_second_later_do_not_fill_as_live(entries):
     assert len(near.beyond) > near.orders / 4
 
 
-def test_a_market_without_prints_does_not_fill_as_live(entries):
-    near = closeness(entries, keep=lambda event: not isinstance(event, TradePrint))
+def test_a_market_that_stands_still_does_not_fill_as_live(entries):
+    near = closeness(entries, keep=lambda event: not isinstance(event, TradePrint | BookChange))
     assert near.beyond
     assert near.model_e6 < near.live_e6
 
