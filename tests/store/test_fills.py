@@ -94,7 +94,8 @@ async def prepare(make: Any, url: str, spool: Path) -> tuple[Database, PostgresJ
     """Empty the books and open a journal that knows the orders."""
     with psycopg.connect(url, autocommit=True, row_factory=dict_row) as admin:
         admin.execute(
-            "DELETE FROM trades; DELETE FROM positions; DELETE FROM fills; DELETE FROM orders;"
+            "DELETE FROM trades; DELETE FROM positions; DELETE FROM fills;"
+            "DELETE FROM order_transitions; DELETE FROM orders;"
             " DELETE FROM markets; DELETE FROM agent_leases"
         )
     db = Database(url, max_size=4)
