@@ -9,6 +9,10 @@ from models.orders import TradeStatus
 from models.recording import Entry, Kept
 from models.units import MILLISECOND_NS, PRICE_ONE, SECOND_NS, SHARE
 
+ROUNDING_E6 = 10_000
+"""A hundredth of a share, the least the venue trades: what a budget buys is rounded for every
+order it meets, so as many shares fewer are the same fill."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -173,7 +177,8 @@ def _parts(fills: Iterable[ModelFill]) -> list[Part]:
 
 
 def _alike(live: Sequence[Part], model: Sequence[Part]) -> bool:
-    return _total(live) == _total(model) and _price(live) == _price(model)
+    near = abs(_total(live) - _total(model)) < ROUNDING_E6
+    return near and _price(live) == _price(model)
 
 
 def _cancelled(sent: Iterable[Sending]) -> dict[str, list[int]]:
@@ -217,11 +222,11 @@ def _within(less: Sequence[Part], more: Sequence[Part], late_ns: int) -> bool:
 
 
 def _reached(parts: Sequence[Part], size_e6: int) -> int | None:
-    """When so many shares had filled."""
+    """When so many shares had filled, up to what rounding makes of a budget."""
     had = 0
     for part in sorted(parts, key=_at):
         had += part.size_e6
-        if had >= size_e6:
+        if had + ROUNDING_E6 > size_e6:
             return part.at_ns
     return None
 

@@ -164,7 +164,7 @@ def test_a_market_that_stands_still_does_not_fill_as_live(entries):
 def test_fills_are_compared_share_by_share(entries):
     parts = live_parts(entries)
     order_id, some = next((k, v) for k, v in parts.items() if v)
-    more = {**parts, order_id: [*some, replace(some[-1], size_e6=1)]}
+    more = {**parts, order_id: [*some, replace(some[-1], size_e6=10_001)]}
     sent = sendings(entries)
     others = list(without_ours(lambda: entries))
     bound = bound_of(latency_of(sent), 0, others)
