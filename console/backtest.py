@@ -40,6 +40,9 @@ def backtest(
         Text, typer.Option("--feed-latency", help="0, constant:50ms or sampled:40ms:0.5.")
     ] = None,
     order_latency: Annotated[Text, typer.Option("--order-latency", help="As above.")] = None,
+    policies: Annotated[
+        Text, typer.Option("--policies", help="A policy file every order must pass too.")
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of all that is drawn.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder to make; default one in FLOOR_HOME/runs.")
@@ -63,6 +66,7 @@ def backtest(
     asked = {
         "data": data, "start": start, "end": end, "capital": capital, "seed": seed,
         "fill_model": fill_model, "feed_latency": feed_latency, "order_latency": order_latency,
+        "policies": policies,
     }  # fmt: skip
     wanted = backtests.Wanted(
         run, strategy, tuple(agents or ()), tuple(parameters or ()), asset, timeframe, asked

@@ -99,8 +99,13 @@ class MarketData:
         """Return the market's state, a new one the first time."""
         known = self.states.get(market.condition_id)
         if known is not None:
-            if known.market.strike_e8 is None and market.strike_e8 is not None:
-                known.change(replace(known.market, strike_e8=market.strike_e8))
+            strike = known.market.strike_e8
+            # Until it is watched nobody tells of a new tick: what discovery says is newer.
+            tick = known.market.tick_e4 if known.watched else market.tick_e4
+            if (tick, strike or market.strike_e8) != (known.market.tick_e4, strike):
+                known.change(
+                    replace(known.market, tick_e4=tick, strike_e8=strike or market.strike_e8)
+                )
             return known
         if market.strike_e8 is None:
             market = replace(market, strike_e8=self.strikes.get(market.condition_id))

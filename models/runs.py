@@ -56,6 +56,10 @@ class RunSpec(BaseModel):
     shared_account: bool = Field(
         default=False, description="Whether all agents draw on one purse, the sum of their capital."
     )
+    policies: str | None = Field(
+        default=None,
+        description="Path of a policy file that every order must pass too, as on the floor.",
+    )
     seed: int = Field(default=7, ge=0)
     max_book_age_s: float | None = Field(
         default=None,

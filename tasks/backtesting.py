@@ -15,10 +15,12 @@ from models.runs import RunSpec
 from models.settings import Settings
 from models.summary import Summary
 from models.tape import Tape
+from models.units import to_cash_e6
 from risk.limits import Limits
 from store.results.runs import save_run
 from store.tape import open_tape
 from tasks.recordings import bounds_ns, find_recording, refuse_empty, tape_of
+from tasks.risk_policies import read_policies
 from tasks.silences import Ages, ages_of
 
 RUNS = "runs"
@@ -153,6 +155,8 @@ def config_of(spec: RunSpec, settings: Settings, ages: Ages) -> BacktestConfig:
     """Return the engine's config of a run; limits an agent does not state are the settings'."""
     start_ns, end_ns = bounds_ns(spec)
     limits = [Limits.of(settings, agent) for agent in spec.agents]
+    capital_e6 = to_cash_e6(settings.initial_capital)
+    policies = read_policies(Path(spec.policies), capital_e6) if spec.policies else None
     if spec.shared_account and len(set(limits)) > 1:
         raise ConfigError(
             "shared_account: agents that share an account share its limits; give all agents the "
@@ -172,13 +176,18 @@ def config_of(spec: RunSpec, settings: Settings, ages: Ages) -> BacktestConfig:
         max_book_age_s=ages.book_s,
         max_spot_age_s=ages.spot_s,
         seed=spec.seed,
-        spec={"name": spec.name, "data": spec.data},
+        policies=policies,
+        floor_capital_e6=capital_e6 if policies else None,
+        spec={"name": spec.name, "data": spec.data, "policies": spec.policies},
     )
 
 
 def portable(spec: RunSpec, settings: Settings) -> RunSpec:
-    """The same run with its recording by path, for processes that start in other folders."""
-    return spec.model_copy(update={"data": str(find_recording(spec.data, settings))})
+    """The same run with its files by whole paths, for processes that start in other folders."""
+    found = {"data": str(find_recording(spec.data, settings))}
+    if spec.policies:
+        found["policies"] = str(Path(spec.policies).resolve())
+    return spec.model_copy(update=found)
 
 
 def unused(folder: Path, name: str) -> Path:

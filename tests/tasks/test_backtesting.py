@@ -134,3 +134,28 @@ def test_names_of_runs_never_meet(tmp_path: Path) -> None:
     second = unused(tmp_path, "a")
     assert second != first
     assert not second.exists()
+
+
+def test_the_floors_policies_hold_in_a_run_that_names_them(tmp_path: Path) -> None:
+    """A switch thrown in the file stops every order; a wrong file is named with its line."""
+    tape = small_tape(tmp_path / "small.tape")
+    settings = settings_at(tmp_path / "home")
+    file = tmp_path / "risk.yaml"
+    file.write_text("policies:\n- {type: KillSwitch, thrown: true}\n")
+    placed = {}
+    for policies in (None, str(file)):
+        run = sweep_spec(tape).run.model_copy(update={"policies": policies})
+        work = Backtest(run, settings, lambda progress: None)
+        work.load()
+        work.play()
+        result = work.result
+        assert result is not None
+        assert result.spec["policies"] == policies
+        placed[policies] = len(result.tables["orders"]["order_id"])
+    assert placed[None] > 0
+    assert placed[str(file)] == 0
+    file.write_text("policies:\n- {type: KilSwitch}\n")
+    work = Backtest(run, settings, lambda progress: None)
+    work.load()
+    with pytest.raises(ConfigError, match=r"risk.yaml:2: unknown policy 'KilSwitch'"):
+        work.play()
