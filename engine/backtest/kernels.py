@@ -9,6 +9,8 @@ between moments only, except where a row needs Python at once (`SPECIAL`, `NEW_M
 # Integer arrays throughout; the names of their columns are in `layout`.
 from typing import Any
 
+from numba.cpython.unsafe import numbers
+
 from engine.backtest.compiled import compiled, inlined
 from engine.backtest.layout import (
     ARMED,
@@ -23,6 +25,7 @@ from engine.backtest.layout import (
     EVERY,
     EVERY_SPOT,
     HAPPENED,
+    HEADS,
     HIT,
     IGNORED,
     LIMIT,
@@ -46,7 +49,6 @@ from engine.backtest.layout import (
     SLOTS,
     SPECIAL,
     SPOTS,
-    STEP,
     STOP,
     TELL,
     TOOK,
@@ -55,6 +57,7 @@ from engine.backtest.layout import (
     UNKNOWN,
     VENUE,
     VIEW,
+    WORDS,
 )
 
 CLEAR, LEVEL, TRADE, SPOT, TICK, RESOLVED, DARK = range(7)
@@ -64,28 +67,56 @@ CHAINLINK = 0
 
 Ints = Any
 
+# Processor instructions; a type checker takes them for functions of the compiler's own.
+leading_zeros: Any = numbers.leading_zeros
+trailing_zeros: Any = numbers.trailing_zeros
+
 
 @inlined
-def next_level(sizes: Ints, meta: Ints, slot: int, side: int, price: int) -> int:
+def mark(sizes: Ints, slot: int, side: int, price: int) -> None:
+    """Note that a level has size."""
+    word = price >> 6
+    sizes[slot, side, WORDS + word] |= 1 << (price & 63)
+    sizes[slot, side, HEADS + (word >> 6)] |= 1 << (word & 63)
+
+
+@inlined
+def unmark(sizes: Ints, slot: int, side: int, price: int) -> None:
+    """Note that a level has no size any more."""
+    word = price >> 6
+    left = sizes[slot, side, WORDS + word] & ~(1 << (price & 63))
+    sizes[slot, side, WORDS + word] = left
+    if left == 0:
+        sizes[slot, side, HEADS + (word >> 6)] &= ~(1 << (word & 63))
+
+
+@inlined
+def next_level(sizes: Ints, slot: int, side: int, price: int) -> int:
     """Price of the next worse level that has size; call it only while one is left."""
-    step = meta[slot, STEP]
+    word = price >> 6
     if side == BID:
-        price -= step
-        while sizes[slot, 0, price] == 0:
-            price -= step
+        bits = sizes[slot, 0, WORDS + word] & ((1 << (price & 63)) - 1)
+        if bits == 0:
+            head = word >> 6
+            words = sizes[slot, 0, HEADS + head] & ((1 << (word & 63)) - 1)
+            while words == 0:
+                head -= 1
+                words = sizes[slot, 0, HEADS + head]
+            word = (head << 6) + 63 - leading_zeros(words)
+            bits = sizes[slot, 0, WORDS + word]
+        found = (word << 6) + 63 - leading_zeros(bits)
     else:
-        price += step
-        while sizes[slot, 1, price] == 0:
-            price += step
-    return price
-
-
-@compiled
-def finer(step: int, price: int) -> int:
-    """Greatest common divisor: the coarsest grid that holds all prices."""
-    while price:
-        step, price = price, step % price
-    return step
+        bits = sizes[slot, 1, WORDS + word] & (-2 << (price & 63))
+        if bits == 0:
+            head = word >> 6
+            words = sizes[slot, 1, HEADS + head] & (-2 << (word & 63))
+            while words == 0:
+                head += 1
+                words = sizes[slot, 1, HEADS + head]
+            word = (head << 6) + trailing_zeros(words)
+            bits = sizes[slot, 1, WORDS + word]
+        found = (word << 6) + trailing_zeros(bits)
+    return found
 
 
 @inlined
@@ -98,8 +129,7 @@ def set_level(sizes: Ints, meta: Ints, slot: int, side: int, price: int, size: i
     sizes[slot, side, price] = size
     if was == 0:
         if size != 0:
-            if price % meta[slot, STEP] != 0:
-                meta[slot, STEP] = finer(meta[slot, STEP], price)
+            mark(sizes, slot, side, price)
             meta[slot, BIDS + side] += 1
             if side == BID:
                 if price > meta[slot, BEST_BID]:
@@ -107,13 +137,14 @@ def set_level(sizes: Ints, meta: Ints, slot: int, side: int, price: int, size: i
             elif price < meta[slot, BEST_ASK]:
                 meta[slot, BEST_ASK] = price
     elif size == 0:
+        unmark(sizes, slot, side, price)
         left = meta[slot, BIDS + side] - 1
         meta[slot, BIDS + side] = left
         if price == meta[slot, BEST_BID + side]:
             if left == 0:
                 meta[slot, BEST_BID + side] = NO_BID if side == BID else NO_ASK
             else:
-                best = next_level(sizes, meta, slot, side, price)
+                best = next_level(sizes, slot, side, price)
                 meta[slot, BEST_BID + side] = best
 
 
@@ -125,9 +156,10 @@ def clear_book(sizes: Ints, meta: Ints, slot: int) -> None:
         price = meta[slot, BEST_BID + side]
         while left > 0:
             sizes[slot, side, price] = 0
+            unmark(sizes, slot, side, price)
             left -= 1
             if left > 0:
-                price = next_level(sizes, meta, slot, side, price)
+                price = next_level(sizes, slot, side, price)
         meta[slot, BIDS + side] = 0
     meta[slot, BEST_BID] = NO_BID
     meta[slot, BEST_ASK] = NO_ASK
@@ -476,7 +508,7 @@ def levels(sizes: Ints, meta: Ints, slot: int, side: int, out: Ints) -> int:
     price = meta[slot, BEST_BID + side]
     for i in range(count):
         if i > 0:
-            price = next_level(sizes, meta, slot, side, price)
+            price = next_level(sizes, slot, side, price)
         out[i, 0] = price
         out[i, 1] = sizes[slot, side, price]
     return int(count)

@@ -3,7 +3,13 @@
 from models.units import PRICE_ONE
 
 PRICES = PRICE_ONE + 1
-"""Length of a side of a ladder: one place for every price in e4."""
+"""One place for every price in e4."""
+WORDS = PRICES
+"""Where a side's bits begin, after its sizes: one for every price, set while it has size."""
+HEADS = WORDS + (PRICES + 63) // 64
+"""Where the bits of those words begin: set while the word has any."""
+PLACES = HEADS + (HEADS - WORDS + 63) // 64
+"""Length of a side of a ladder."""
 NEVER = (1 << 63) - 1
 NO_BID, NO_ASK = 0, PRICE_ONE
 """Best prices of empty sides; they cross nothing."""
@@ -15,28 +21,26 @@ BEST_ASK = 1
 BIDS = 2
 """How many levels the side has; `ASKS` follows."""
 ASKS = 3
-STEP = 4
-"""Every level's price is a multiple of this."""
-READY = 5
-TS = 6
-RECV = 7
-ASSET = 8
+READY = 4
+TS = 5
+RECV = 6
+ASSET = 7
 """One more than the index of the market's asset; 0 for a slot that is free."""
-CHANGED = 9
+CHANGED = 8
 """Something in view changed since this was last taken back (ladders of the view)."""
-ARMED = 10
+ARMED = 9
 """From this time on a change stops the loop (ladders of the view)."""
-TELL = 11
+TELL = 10
 """Whether every print stops the loop (ladders of the view)."""
-ENGAGED = 12
+ENGAGED = 11
 """Whether orders of ours, or what they took, are in this book (ladders of the venue)."""
-OUR_BID = 13
-OUR_ASK = 14
-EVERY = 15
+OUR_BID = 12
+OUR_ASK = 13
+EVERY = 14
 """Whether every row concerns our orders: the feed shows some levels only."""
-HIT = 16
+HIT = 15
 """Something that concerns our orders happened in the last moment (ladders of the venue)."""
-META = 17
+META = 16
 
 # --- where the loops are: places of `at`
 VIEW = 0

@@ -28,10 +28,10 @@ _FAR_BEHIND = 4096
 
 
 class Books:
-    """Ladders by slot: dense sizes by price, and their facts (`layout`)."""
+    """Ladders by slot: dense sizes by price with their bits, and their facts (`layout`)."""
 
     def __init__(self) -> None:
-        self.sizes: Ints = np.zeros((_FIRST_SLOTS, 2, on.PRICES), np.int64)
+        self.sizes: Ints = np.zeros((_FIRST_SLOTS, 2, on.PLACES), np.int64)
         self.meta: Ints = np.zeros((_FIRST_SLOTS, on.META), np.int64)
         for slot in range(_FIRST_SLOTS):
             self.clean(slot)
@@ -50,7 +50,6 @@ class Books:
         row = self.meta[slot]
         row[:] = 0
         row[on.BEST_ASK] = row[on.OUR_ASK] = on.NO_ASK
-        row[on.STEP] = 1
         row[on.ARMED] = on.NEVER
 
 
@@ -129,12 +128,10 @@ class Reel:
                 self.watch = np.concatenate([self.watch, np.zeros_like(self.watch)])
                 self.least = np.concatenate([self.least, np.zeros_like(self.least)])
             self.at[on.SLOTS] = slot + 1
-        step = self.tape.markets[market].tick_e4
         assets, mine = self.tape.assets, self.tape.markets[market].asset
         asset = assets.index(mine) + 1 if mine in assets else len(assets) + 1
         for books in self._sets():
             books.meta[slot, on.ASSET] = asset
-            books.meta[slot, on.STEP] = step
         # Nobody could say before what to wait for: the first moment stops the loop in any case.
         self.view.meta[slot, on.ARMED] = 0
         self.slot_of[market] = slot
