@@ -14,7 +14,7 @@ import numba
 
 _HERE = Path(__file__).resolve().parent
 _CONFIG: Any = numba.config
-_SOURCES = ("compiled.py", "kernels.py", "layout.py")
+_SOURCES = ("compiled.py", "kernels.py", "ladders.py", "layout.py")
 _F = TypeVar("_F", bound=Callable[..., object])
 
 

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 import numpy.typing as npt
 
-from engine.backtest import kernels
+from engine.backtest import ladders
 from engine.backtest import layout as on
 from engine.backtest.reel import Books
 from engine.book import Ladder, Level
@@ -201,7 +201,7 @@ def read_levels(books: Books, slot: int, side: int, depth: int | None = None) ->
     """A side's levels (price_e4, size_e6), best first; all of them without a depth."""
     most = int(books.meta[slot, on.BIDS + side])
     out = np.empty((most if depth is None else min(depth, most), 2), np.int64)
-    kernels.levels(books.sizes, books.meta, slot, side, out)
+    ladders.levels(books.sizes, books.meta, slot, side, out)
     return [(price, size) for price, size in out.tolist()]
 
 

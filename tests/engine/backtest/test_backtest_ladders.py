@@ -3,7 +3,7 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engine.backtest import kernels
+from engine.backtest import ladders
 from engine.backtest import layout as on
 from engine.backtest.reel import Books
 from engine.backtest.views import read_levels
@@ -29,10 +29,10 @@ def test_ladders_hold_what_a_dictionary_holds(
     plain: tuple[dict[int, int], dict[int, int]] = ({}, {})
     for number, (side, price, size) in enumerate(steps):
         if number == emptied:
-            kernels.clear_book(books.sizes, books.meta, SLOT)
+            ladders.clear_book(books.sizes, books.meta, SLOT)
             plain[0].clear()
             plain[1].clear()
-        kernels.set_level(books.sizes, books.meta, SLOT, side, price, size)
+        ladders.set_level(books.sizes, books.meta, SLOT, side, price, size)
         plain[side].pop(price, None)
         if size:
             plain[side][price] = size
@@ -42,5 +42,5 @@ def test_ladders_hold_what_a_dictionary_holds(
         facts = books.meta[SLOT]
         assert facts[on.BEST_BID] == (bids[0][0] if bids else on.NO_BID)
         assert facts[on.BEST_ASK] == (asks[0][0] if asks else on.NO_ASK)
-    kernels.clear_book(books.sizes, books.meta, SLOT)
+    ladders.clear_book(books.sizes, books.meta, SLOT)
     assert not books.sizes.any()
