@@ -209,7 +209,7 @@ class ErrorRate:
         With fewer calls than this in the window, nothing is said.
     """
 
-    __slots__ = ("_calls", "_failed", "_least", "_most", "_window_ns")
+    __slots__ = ("_counts", "_failed", "_least", "_most", "_total", "_window_ns")
 
     def __init__(self, most: float = 0.10, window_s: float = 60.0, least: int = 20) -> None:
         if not 0 < most <= 1 or not window_s > 0 or least < 1:
@@ -217,25 +217,35 @@ class ErrorRate:
         self._most = most
         self._window_ns = round(window_s * SECOND_NS)
         self._least = least
-        self._calls: deque[tuple[int, bool]] = deque()
-        self._failed = 0
+        self._counts: deque[tuple[int, int, int]] = deque()
+        self._total = self._failed = 0
 
     def add(self, failed: bool, now_ns: int) -> None:
-        self._calls.append((now_ns, failed))
-        self._failed += failed
+        """Count one call."""
+        self.count(1, int(failed), now_ns)
+
+    def count(self, calls: int, failed: int, now_ns: int) -> None:
+        """Count calls somebody else made since they last told. Raises `BadValue` for negatives."""
+        if not 0 <= failed <= calls:
+            raise BadValue(f"{failed} of {calls} calls failed: that cannot be")
+        if calls:
+            self._counts.append((now_ns, calls, failed))
+            self._total += calls
+            self._failed += failed
         self._forget(now_ns)
 
     def cause(self, now_ns: int) -> str:
         self._forget(now_ns)
-        count = len(self._calls)
-        if count < self._least or self._failed <= self._most * count:
+        if self._total < self._least or self._failed <= self._most * self._total:
             return ""
         seconds = self._window_ns / SECOND_NS
-        return f"{self._failed} of {count} calls to the venue failed within {seconds:g} s"
+        return f"{self._failed} of {self._total} calls to the venue failed within {seconds:g} s"
 
     def _forget(self, now_ns: int) -> None:
-        while self._calls and self._calls[0][0] <= now_ns - self._window_ns:
-            self._failed -= self._calls.popleft()[1]
+        while self._counts and self._counts[0][0] <= now_ns - self._window_ns:
+            _, calls, failed = self._counts.popleft()
+            self._total -= calls
+            self._failed -= failed
 
 
 def silent_for(what: str, last_ns: int, now_ns: int, most_s: float) -> str:

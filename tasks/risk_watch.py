@@ -65,6 +65,7 @@ class RiskWatch:
         self._sweeps: set[asyncio.Task[None]] = set()
         rule = self._policies.current().rules.api
         self._errors = ErrorRate(rule.share, rule.window_s, rule.least)
+        self._calls: dict[tuple[str, Any], tuple[int, int]] | None = None
         self._fault_told = ""
         self._windows: dict[str, str] = {}
         self._markets: dict[str, MarketWatch] = {}
@@ -75,7 +76,7 @@ class RiskWatch:
         enter = self._stack.enter_async_context
         self._database = await enter(Database(addresses.database, max_size=1, timeout_s=3.0))
         self._reserve = await enter(Reserve(addresses.redis))
-        bus = await enter(Bus(addresses.redis))
+        bus = self._bus = await enter(Bus(addresses.redis))
         self._alerts = await enter(
             Alerts(self._settings, publish=lambda kind, fields: bus.message(kind, **fields))
         )
@@ -103,6 +104,7 @@ class RiskWatch:
         file = self._policies.current()
         self._tell_fault()
         self._board.adopt(file.rules)
+        await self._count_calls()
         found, changes = None, [*self._see_venue(await self._probe.ask())]
         try:
             found = await self._see_database(changes)
@@ -125,6 +127,23 @@ class RiskWatch:
         if change is not None:
             self._unsaved.add(name)
             changes.append(change)
+
+    async def _count_calls(self) -> None:
+        """Add the sessions' calls to the venue since the last look, as their heartbeats tell."""
+        try:
+            beats = await self._bus.heartbeats()
+        except StoreUnavailable:
+            return
+        now_ns, told = time.time_ns(), {}
+        for agent, beat in beats.items():
+            calls, failed = beat.get("calls") or (0, 0)
+            session = told[agent, beat.get("token")] = (int(calls), int(failed))
+            if self._calls is None:
+                continue  # what a session did before this watch began is no news
+            before = self._calls.get((agent, beat.get("token")), (0, 0))
+            made, lost = max(0, session[0] - before[0]), max(0, session[1] - before[1])
+            self._errors.count(made, min(made, lost), now_ns)
+        self._calls = told
 
     def _see_venue(self, answer: tuple[bool, int | None]) -> list[Change]:
         """Take the venue's answer to our question for the time: whether it failed, and the gap."""

@@ -79,6 +79,7 @@ class TradingSession:
         self._keeper: LeaseKeeper
         self._windows: Windows
         self._line: FloorLine
+        self._venue: PolymarketVenue
         self._policies: Policies
 
     # --- opening --------------------------------------------------------------------------------
@@ -128,6 +129,7 @@ class TradingSession:
         self.discovery = await enter(GammaDiscovery(settings))
         venue = await PolymarketVenue.connect(settings, nonce=api_nonce(name), agent=name)
         self._stack.push_async_callback(venue.close)
+        self._venue = venue
         self._line = await self._open_line(Reserve(addresses.redis))
         self._wire(strategy, venue)
         return ""
@@ -264,6 +266,7 @@ class TradingSession:
                     {
                         "window": self._keeper.window,
                         "token": self.lease.token,
+                        "calls": self._venue.calls,
                         **self.trader.facts(),
                     },
                     ttl_s=3.0 * self.settings.heartbeat_interval,

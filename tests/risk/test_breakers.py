@@ -178,6 +178,19 @@ def test_the_error_rate_is_that_of_its_window(calls: list[tuple[float, bool]]) -
     assert rate.cause(now + at(61)) == ""
 
 
+def test_calls_told_together_count_one_by_one() -> None:
+    rate = ErrorRate(most=0.1, window_s=60, least=20)
+    rate.count(18, 0, at(0))
+    rate.count(0, 0, at(1))
+    rate.count(2, 2, at(30))
+    assert rate.cause(at(30)) == ""
+    rate.count(1, 1, at(31))
+    assert rate.cause(at(31)) == "3 of 21 calls to the venue failed within 60 s"
+    assert rate.cause(at(60)) == ""
+    with pytest.raises(BadValue, match="3 of 2 calls"):
+        rate.count(2, 3, at(61))
+
+
 def test_silence_and_skew() -> None:
     assert silent_for("database lost", at(0), at(60), 60) == ""
     assert silent_for("database lost", at(0), at(75), 60) == "database lost for 75 s, limit 60 s"

@@ -16,6 +16,7 @@ from models.markets import Outcome
 from models.settings import Settings
 from models.units import SECOND_NS
 from store import agents, markets, risk, state
+from store.bus import Bus
 from store.database import Database
 from store.events import recent_events
 from store.reserve import Reserve
@@ -278,6 +279,32 @@ async def test_the_venue_failing_and_a_clock_that_is_off(
         for _ in range(2):
             told = await watch.look()
     assert "calls to the venue failed" in told["stops"]["api-errors"]
+
+
+async def test_calls_of_sessions_that_fail_trip_it_too(
+    database: Database, settings: Settings, tmp_path: Path, redis_url: str
+) -> None:
+    """Sessions tell how many calls they made and lost; only what is new since a look counts."""
+    text = "breakers: [{name: api-errors, least: 30}]"
+    async with Bus(redis_url) as bus, RiskWatch(settings, policies(tmp_path, text)) as watch:
+
+        async def beat(token: int, calls: int, failed: int) -> None:
+            sent = bus.sent
+            bus.heartbeat(MAKER, {"token": token, "calls": (calls, failed)}, ttl_s=30)
+            while bus.sent == sent:
+                await asyncio.sleep(0.01)
+
+        async def well() -> tuple[bool, int | None]:
+            return False, None
+
+        watch._probe.ask = well  # type: ignore[method-assign]
+        await beat(1, 500, 400)
+        assert "api-errors" not in (await watch.look())["stops"]
+        await beat(1, 520, 400)
+        assert "api-errors" not in (await watch.look())["stops"]
+        await beat(2, 20, 9)
+        told = await watch.look()
+    assert told["stops"]["api-errors"].startswith("9 of 43 calls to the venue failed")
 
 
 async def test_without_postgres_it_trips_tells_and_remembers_for_later(

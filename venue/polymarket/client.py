@@ -90,6 +90,11 @@ class PolymarketVenue:
         await self._session.close()
 
     @property
+    def calls(self) -> tuple[int, int]:
+        """Questions put to the venue so far, and how many of them it could not answer."""
+        return self._session.calls, self._session.failed
+
+    @property
     def wallet(self) -> str:
         """Address that holds the funds."""
         return str(self._session.client.wallet)

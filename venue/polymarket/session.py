@@ -48,6 +48,11 @@ class Session:
         self._timeout_s = timeout_s
         self._retired: list[AsyncSecureClient] = []
         self._login_lock = asyncio.Lock()
+        self.calls = 0
+        """Questions put to the venue so far."""
+        self.failed = 0
+        """Those it could not answer: time-outs, its own errors, doors closed for now. A refusal
+        with a reason is an answer."""
 
     @classmethod
     async def open(
@@ -133,9 +138,14 @@ class Session:
     async def _attempt(
         self, call: Call, ask: Ask, client: AsyncSecureClient, bucket: TokenBucket, cost: float
     ) -> Any:
-        async with self.limits.spend(bucket, cost), _translated(call):
-            async with asyncio.timeout(self._timeout_s):
-                return await ask(client)
+        self.calls += 1
+        try:
+            async with self.limits.spend(bucket, cost), _translated(call):
+                async with asyncio.timeout(self._timeout_s):
+                    return await ask(client)
+        except (VenueUnavailable, VenueUnknown):
+            self.failed += 1
+            raise
 
     async def check_login(self) -> None:
         """Make sure that the kept key still works, and replace it where it does not."""
