@@ -229,31 +229,38 @@ def happen(
     return code
 
 
+@inlined
+def spoils(
+    i: int, before: int, ts: Ints, recv: Ints, kind: Ints, side: Ints, market: Ints, price: Ints,
+    size: Ints, markets: int, assets: int,
+) -> bool:  # fmt: skip
+    """Whether no tape may have a row; without a branch, so that many are looked at in one go."""
+    what = kind[i]
+    spot = what == SPOT
+    of_market = (what != SPOT) & (what != DARK)
+    priced = (what == LEVEL) | (what == TRADE)
+    return bool(
+        (recv[i] < ts[i]) | (ts[i] < ts[before]) | (recv[i] < recv[before]) | (size[i] < 0)
+        | (what > DARK)
+        | (spot & ((market[i] >= assets) | (side[i] > 2)))
+        | (of_market & ((market[i] >= markets) | (side[i] > 1)))
+        | (priced & ((price[i] <= 0) | (price[i] >= NO_ASK)))
+    )  # fmt: skip
+
+
 @compiled
 def check_rows(
-    first: int, last: int, ts: Ints, recv: Ints, kind: Ints, side: Ints, market: Ints, price: Ints,
-    size: Ints, markets: int, assets: int, winners: Ints,
+    ts: Ints, recv: Ints, kind: Ints, side: Ints, market: Ints, price: Ints, size: Ints,
+    markets: int, assets: int,
 ) -> int:  # fmt: skip
-    """Return the first row that no tape may have, -1 without any; note who is seen to win.
-
-    ``winners`` is by market: 0 Up, 1 Down, left as it is without a row that says so.
-    """
-    for i in range(first, last):
-        what = kind[i]
-        if recv[i] < ts[i] or what > DARK or size[i] < 0:
-            return i
-        if i > 0 and (ts[i] < ts[i - 1] or recv[i] < recv[i - 1]):
-            return i
-        if what == SPOT:
-            if market[i] >= assets or side[i] > 2:
+    """Return the first of these rows that no tape may have, -1 without any."""
+    found = spoils(0, 0, ts, recv, kind, side, market, price, size, markets, assets)
+    for i in range(1, len(ts)):
+        found |= spoils(i, i - 1, ts, recv, kind, side, market, price, size, markets, assets)
+    if found:
+        for i in range(len(ts)):
+            if spoils(i, max(i - 1, 0), ts, recv, kind, side, market, price, size, markets, assets):
                 return i
-        elif what != DARK:
-            if market[i] >= markets or side[i] > 1:
-                return i
-            if what <= TRADE and what != CLEAR and not 0 < price[i] < NO_ASK:
-                return i
-            if what == RESOLVED:
-                winners[market[i]] = side[i]
     return -1
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from engine.backtest import layout as on
 from engine.backtest.agent import Agent, Purse
+from engine.backtest.checking import winners
 from engine.backtest.config import BacktestConfig
 from engine.backtest.endings import boundary_e8, feed, unresolved
 from engine.backtest.pit import Pit
@@ -53,8 +54,6 @@ class Player:
         Rows of the tape that are played.
     begin_ns, end_ns
         When agents may trade.
-    winners
-        Winner by market index where the tape says so: 0 Up, 1 Down, else negative.
     on_progress
         Told how many rows were played.
     """
@@ -67,7 +66,6 @@ class Player:
         last: int,
         begin_ns: int,
         end_ns: int,
-        winners: Ints,
         on_progress: Callable[[int], None],
     ) -> None:
         self.tape = tape
@@ -100,7 +98,7 @@ class Player:
                 agent.share(purse)
         self.scouting = Scouting(self.reel) if scouting else None
         self.behind = Behind(self.now, self._deepen)
-        self._winners = winners
+        self._winners = winners(tape, last)
         self._hears_spot = any(one.data.indicators.hears_spot for one in self.agents)
         self.won: dict[int, int] = {}
         """Who won, by market index: 0 Up, 1 Down."""
@@ -152,6 +150,7 @@ class Player:
             if self.reel.done - self._told >= self._step:
                 self._told = self.reel.done
                 self._progress(self._told)
+        self.reel.check.until(on.NEVER)
         self._wind_up()
 
     def _look_back(self) -> None:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from engine.backtest import kernels
 from engine.backtest import layout as on
+from engine.backtest.checking import Check, read_only
 from engine.fills.latency import Delay
 from models.tape import Tape
 
@@ -100,11 +101,8 @@ class Reel:
         self._tops: Ints = np.zeros((7, _TOPS), np.int64)
         self._scout_at = first
         self._released = first
-        # A file mapped for reading gives read-only arrays; a loop is compiled for one kind only.
-        self._rows: tuple[Any, ...] = tuple(
-            _read_only(getattr(tape, name))
-            for name in ("ts_ns", "recv_ns", "kind", "side", "market", "price", "size")
-        )
+        self.check = Check(tape, last)
+        self._rows = read_only(tape)
         ts, _, *rest = self._rows
         self._happening: tuple[Any, ...] = (ts, *rest)
 
@@ -184,7 +182,14 @@ class Reel:
         return int(self.at[on.VIEW]) - self.first
 
     def run(self, limit_ns: int, engaged: bool) -> int:
-        """Play up to a time; with `engaged` the venue's books too. Returns why it stopped."""
+        """Play up to a time; with `engaged` the venue's books too. Returns why it stopped.
+
+        Raises
+        ------
+        ConfigError
+            A row up to then is one that no tape may have.
+        """
+        self.check.until(limit_ns)
         code = self._run(limit_ns, engaged)
         self._release()
         return code
@@ -228,6 +233,7 @@ class Reel:
             self.venue.sizes[:] = self.view.sizes
             self.venue.meta[:, : on.ASSET] = self.view.meta[:, : on.ASSET]
             self.at[on.VENUE] = self.at[on.VIEW]
+        self.check.until(now_ns)
         while True:
             code = _RUN_VENUE(
                 now_ns, *self._happening, self.at, self.slot_of, self.venue.sizes,
@@ -242,6 +248,7 @@ class Reel:
         """Columns of best prices after each coming moment: see `kernels.run_ahead`."""
         assert self.scout is not None
         scout = self.scout
+        self.check.until(limit_ns)
         count, self._scout_at = _RUN_AHEAD(
             limit_ns, self._scout_at, *self._rows, self.at, self._delays, self.slot_of,
             scout.sizes, scout.meta, self._tops,
@@ -273,9 +280,3 @@ class Reel:
         if behind - self._released >= _RELEASE_ROWS:
             self._released = behind
             self.tape.release(behind)
-
-
-def _read_only(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    view = column.view()
-    view.flags.writeable = False
-    return view

@@ -2,24 +2,18 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from engine.backtest import kernels
 from engine.backtest.config import BacktestConfig
 from engine.backtest.player import Player
 from models.errors import ConfigError
 from models.results import UNRESOLVED, RunResult
-from models.tape import DTYPES, Tape
+from models.tape import Tape
 from models.units import SECOND_NS
 
 Progress = Callable[[int, int], None]
 """Told rows done and rows in all, several times a second; may raise to end the run."""
-
-CHECKED_ROWS = 1 << 18
-_CHECK_ROWS: Any = kernels.check_rows
 
 
 def run(tape: Tape, config: BacktestConfig, on_progress: Progress | None = None) -> RunResult:
@@ -33,14 +27,14 @@ def run(tape: Tape, config: BacktestConfig, on_progress: Progress | None = None)
     Raises
     ------
     ConfigError
-        The tape is empty or has a row no tape may have (which one is said), no market that any
-        agent trades in the time asked for, an unknown strategy, wrong parameters.
+        The tape is empty or has a row no tape may have (which one is said, before anybody is
+        shown it), no market that any agent trades in the time asked for, an unknown strategy,
+        wrong parameters.
     """
     began = time.perf_counter()
     begin_ns, end_ns, last = _span(tape, config)
-    winners = _checked(tape, last)
     player = Player(
-        tape, config, 0, last, begin_ns, end_ns, winners,
+        tape, config, 0, last, begin_ns, end_ns,
         lambda done: on_progress(done, last) if on_progress is not None else None,
     )  # fmt: skip
     if on_progress is not None:
@@ -88,31 +82,6 @@ def _span(tape: Tape, config: BacktestConfig) -> tuple[int, int, int]:
             f"for; the tape has {', '.join(there)}"
         )
     return begin_ns, end_ns, last
-
-
-def _checked(tape: Tape, last: int) -> npt.NDArray[np.int64]:
-    """Refuse rows that would spoil the books; return the winners the tape tells, by market."""
-    winners = np.full(max(1, len(tape.markets)), -1, np.int64)
-    columns = [_plain(tape, name) for name in DTYPES]
-    for first in range(0, last, CHECKED_ROWS):
-        bad = _CHECK_ROWS(
-            first, min(first + CHECKED_ROWS, last), *columns, len(tape.markets), len(tape.assets),
-            winners,
-        )  # fmt: skip
-        if bad >= 0:
-            row = {name: int(getattr(tape, name)[bad]) for name in DTYPES}
-            raise ConfigError(
-                f"tape row {bad} is out of order or out of range: {row}; "
-                "`floor data check` says more"
-            )
-        tape.release(first)
-    return winners
-
-
-def _plain(tape: Tape, name: str) -> Any:
-    view = getattr(tape, name).view()
-    view.flags.writeable = False
-    return view
 
 
 def _spec(config: BacktestConfig) -> dict[str, object]:

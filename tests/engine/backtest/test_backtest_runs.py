@@ -228,7 +228,7 @@ def test_cash_and_shares_are_conserved_to_the_unit_between_agents_and_accounts()
     end_ns = int(built.recv_ns[-1]) + SECOND_NS
     player = Player(
         built, config, 0, len(built), int(built.recv_ns[0]), end_ns,
-        np.array([0, 1]), lambda done: None,
+        lambda done: None,
     )  # fmt: skip
     player.play()
     account = player.pit.shadow.accounts["shared"]
