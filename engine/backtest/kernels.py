@@ -151,6 +151,45 @@ def keep_least(at: Ints, sizes: Ints, meta: Ints, least: Ints, moved: Ints) -> N
     at[MOVED] = 0
 
 
+@compiled
+def skim(
+    last: int, ts: Ints, kind: Ints, side: Ints, market: Ints, price: Ints, size: Ints, at: Ints,
+    slot_of: Ints, meta: Ints, watch: Ints, least: Ints,
+) -> bool:  # fmt: skip
+    """Note the least shown of levels we took of, up to row `last`, without keeping any book.
+
+    `last` begins a moment. False when a row on the way is one that only `happen` can take; what
+    was noted until then is what `happen` would have noted.
+    """
+    for i in range(at[VENUE], last):
+        what = kind[i]
+        if what == DARK:
+            return False
+        if what > LEVEL:
+            continue
+        slot = slot_of[market[i]]
+        if slot < 0 or meta[slot, ENGAGED] == 0:
+            continue
+        if what == CLEAR:
+            return False
+        watched = watch[slot, side[i], price[i]]
+        if watched == 0:
+            continue
+        if watched != TOOK:
+            return False
+        stays = True
+        j = i + 1
+        while j < last and ts[j] == ts[i]:
+            if kind[j] == CLEAR or kind[j] == DARK:
+                return False
+            if kind[j] == LEVEL and market[j] == market[i] and side[j] == side[i]:
+                stays = stays and price[j] != price[i]
+            j += 1
+        if stays and size[i] < least[slot, side[i], price[i]]:
+            least[slot, side[i], price[i]] = size[i]
+    return True
+
+
 @inlined
 def happen(
     ts: Ints, kind: Ints, side: Ints, market: Ints, price: Ints, size: Ints, at: Ints,

@@ -9,7 +9,17 @@ from typing import Any
 from numba.cpython.unsafe import numbers
 
 from engine.backtest.compiled import compiled, inlined
-from engine.backtest.layout import BEST_ASK, BEST_BID, BID, BIDS, HEADS, NO_ASK, NO_BID, WORDS
+from engine.backtest.layout import (
+    BEST_ASK,
+    BEST_BID,
+    BID,
+    BIDS,
+    EMPTIED,
+    HEADS,
+    NO_ASK,
+    NO_BID,
+    WORDS,
+)
 
 Ints = Any
 
@@ -89,6 +99,7 @@ def set_level(sizes: Ints, meta: Ints, slot: int, side: int, price: int, size: i
         if price == meta[slot, BEST_BID + side]:
             if left == 0:
                 meta[slot, BEST_BID + side] = NO_BID if side == BID else NO_ASK
+                meta[slot, EMPTIED] = 1
             else:
                 best = next_level(sizes, slot, side, price)
                 meta[slot, BEST_BID + side] = best

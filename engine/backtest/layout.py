@@ -40,7 +40,10 @@ EVERY = 14
 """Whether every row concerns our orders: the feed shows some levels only."""
 HIT = 15
 """Something that concerns our orders happened in the last moment (ladders of the venue)."""
-META = 16
+EMPTIED = 16
+"""Whether a side lost its last level since the venue's books were last as far as the view's
+(ladders of the view)."""
+META = 17
 
 # --- where the loops are: places of `at`
 VIEW = 0

@@ -19,13 +19,13 @@ _RUN_VIEW: Any = kernels.run_view
 _RUN_VENUE: Any = kernels.run_venue
 _RUN_BOTH: Any = kernels.run_both
 _RUN_AHEAD: Any = kernels.run_ahead
+_SKIM: Any = kernels.skim
 
 _DELAYS = 4096
 _TOPS = 4096
 _FIRST_SLOTS = 4
 _RELEASE_ROWS = 1 << 17
 _FAR_BEHIND = 4096
-"""Rows from which on copying the view's books is cheaper than playing them."""
 
 
 class Books:
@@ -93,6 +93,8 @@ class Reel:
         self.prints: Ints = np.zeros((on.MOST_PRINTS, 4), np.int64)
         delays = np.array([feed.next_ns() for _ in range(_DELAYS)], np.int64)
         self._delays = delays[:1].copy() if (delays == delays[0]).all() else delays
+        self.far_behind = _FAR_BEHIND
+        """Rows from which on copying the view's books is cheaper than playing them."""
         self.followed = False
         """Whether the venue's books must take every row."""
         self._on_market = on_market
@@ -226,14 +228,39 @@ class Reel:
     def catch_up(self, now_ns: int, copying: bool) -> int:
         """Let the venue's books go on to `now_ns`; returns why it stopped, `LIMIT` or `OURS`.
 
-        With `copying` nothing of ours is in them, and rows the view took already may be left out.
+        No order of ours rests in them. With `copying` nothing was taken of them either, and rows
+        the view took already may be left out.
         """
-        if copying and self.at[on.VIEW] - self.at[on.VENUE] > _FAR_BEHIND:
+        if self.lag > self.far_behind and (copying or self._skimmed()):
             # The same rows make the same books: what the view has seen need not happen again.
-            self.venue.sizes[:] = self.view.sizes
-            self.venue.meta[:, : on.ASSET] = self.view.meta[:, : on.ASSET]
+            slots = self.at[on.SLOTS]
+            self.venue.sizes[:slots] = self.view.sizes[:slots]
+            self.venue.meta[:slots, : on.ASSET] = self.view.meta[:slots, : on.ASSET]
             self.at[on.VENUE] = self.at[on.VIEW]
         self.check.until(now_ns)
+        code = self._run_venue(now_ns)
+        if self.lag <= 0:
+            self.view.meta[:, on.EMPTIED] = 0
+        return code
+
+    def _skimmed(self) -> bool:
+        """Note what is to be known of rows the view took already; False where it can't be."""
+        ts, seen, slots = self.tape.ts_ns, int(self.at[on.VIEW]), self.at[on.SLOTS]
+        if seen < self.at[on.END] and ts[seen] == ts[seen - 1]:
+            return False
+        facts = self.venue.meta[:slots]
+        dark = (facts[:, on.BEST_BID] == on.NO_BID) & (facts[:, on.BEST_ASK] == on.NO_ASK)
+        played = dark | (facts[:, on.EVERY] != 0) | (self.view.meta[:slots, on.EMPTIED] != 0)
+        if (played & (facts[:, on.ENGAGED] != 0)).any():
+            return False
+        return bool(
+            _SKIM(
+                seen, *self._happening, self.at, self.slot_of, self.venue.meta, self.watch,
+                self.least,
+            )
+        )  # fmt: skip
+
+    def _run_venue(self, now_ns: int) -> int:
         while True:
             code = _RUN_VENUE(
                 now_ns, *self._happening, self.at, self.slot_of, self.venue.sizes,
@@ -275,7 +302,7 @@ class Reel:
             return
         if self.scout is not None:
             behind = min(behind, self._scout_at)
-        if self.followed or self.lag <= _FAR_BEHIND:
+        if self.followed or self.lag <= self.far_behind:
             behind = min(behind, int(self.at[on.VENUE]))
         if behind - self._released >= _RELEASE_ROWS:
             self._released = behind

@@ -170,10 +170,14 @@ def signed(number: int, sent: Sent) -> SignedOrder | None:
     model=st.sampled_from(FillModel),
     grace=st.sampled_from([0, 100_000_000, 600_000_000]),
     depth=st.sampled_from([None, None, 3]),
+    far_behind=st.sampled_from([0, 3, 1_000]),
 )
-def test_fills_are_those_of_a_shadow_that_looks_at_every_row(told, sendings, model, grace, depth):
+def test_fills_are_those_of_a_shadow_that_looks_at_every_row(
+    told, sendings, model, grace, depth, far_behind
+):
     tape, after = written(told, depth)
     played = Played(tape, model, grace)
+    played.reel.far_behind = far_behind
     shadow = Shadow(model, None, grace)
     shadow.open_account("anna", CASH_E6)
     shadow.list_market(MARKET, depth)
