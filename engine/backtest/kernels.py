@@ -9,6 +9,8 @@ between moments only, except where a row needs Python at once (`SPECIAL`, `NEW_M
 # Integer arrays throughout; the names of their columns are in `layout`.
 from typing import Any
 
+import numpy as np
+
 from engine.backtest.compiled import compiled, inlined
 from engine.backtest.ladders import clear_book, set_level
 from engine.backtest.layout import (
@@ -83,8 +85,9 @@ def see(
     now: int, slot_of: Ints, sizes: Ints, meta: Ints, spots: Ints,
 ) -> int:  # fmt: skip
     """Take the rest of a moment into the view; `LIMIT` when it is complete and stops nothing."""
-    i = at[VIEW]
-    end = at[END]
+    # Unsigned: an index that cannot be negative is not wrapped round, which takes its time.
+    i = np.uint64(at[VIEW])
+    end = np.uint64(at[END])
     received = recv[i]
     at[SEEN] = now
     code = -1
@@ -131,8 +134,8 @@ def see(
             elif slot == UNKNOWN:
                 at[ROW] = i
                 code = NEW_MARKET
-                i -= 1
-        i += 1
+                i -= np.uint64(1)
+        i += np.uint64(1)
         if code < 0 and (i == end or recv[i] != received):
             code = TOUCHED if at[STOP] != 0 else LIMIT
             at[STOP] = 0
