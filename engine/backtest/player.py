@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from engine.backtest import layout as on
 from engine.backtest.agent import Agent, Purse
-from engine.backtest.checking import winners
+from engine.backtest.checking import Check, winners
 from engine.backtest.config import BacktestConfig
 from engine.backtest.endings import boundary_e8, feed, unresolved
 from engine.backtest.pit import Pit
@@ -81,8 +81,9 @@ class Player:
         feed_seed, *seeds = config.seeds(1 + 2 * len(config.agents))
         scouting = all(one.build().cadence_ms == 0 for one in config.agents)
         self.reel = Reel(
-            tape, first, last, config.feed.delay(feed_seed), self._wanted, self._seated, scouting
-        )
+            tape, first, last, config.feed.delay(feed_seed), self._wanted, self._seated, scouting,
+            Check(tape, last),
+        )  # fmt: skip
         self.pit = Pit(
             self.reel, self.world, config.fill_model, config.grace_ns,
             round(config.mined_s * SECOND_NS), round(config.confirmed_s * SECOND_NS),
@@ -150,7 +151,7 @@ class Player:
             if self.reel.done - self._told >= self._step:
                 self._told = self.reel.done
                 self._progress(self._told)
-        self.reel.check.until(on.NEVER)
+        self.reel.checked(on.NEVER)
         self._wind_up()
 
     def _look_back(self) -> None:

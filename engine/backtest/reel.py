@@ -76,6 +76,7 @@ class Reel:
         on_market: Callable[[int], bool],
         on_slot: Callable[[int, int], None],
         scouting: bool,
+        check: Check | None = None,
     ) -> None:
         self.tape = tape
         self.view, self.venue = Books(), Books()
@@ -103,7 +104,7 @@ class Reel:
         self._tops: Ints = np.zeros((7, _TOPS), np.int64)
         self._scout_at = first
         self._released = first
-        self.check = Check(tape, last)
+        self._check = check
         self._rows = read_only(tape)
         ts, _, *rest = self._rows
         self._happening: tuple[Any, ...] = (ts, *rest)
@@ -191,10 +192,15 @@ class Reel:
         ConfigError
             A row up to then is one that no tape may have.
         """
-        self.check.until(limit_ns)
+        self.checked(limit_ns)
         code = self._run(limit_ns, engaged)
         self._release()
         return code
+
+    def checked(self, now_ns: int) -> None:
+        """Have the rows up to a time checked, where anybody asked for it."""
+        if self._check is not None:
+            self._check.until(now_ns)
 
     def see_until(self, row: int) -> None:
         """Let the view take the rows before `row`, whatever happens in them."""
@@ -237,7 +243,7 @@ class Reel:
             self.venue.sizes[:slots] = self.view.sizes[:slots]
             self.venue.meta[:slots, : on.ASSET] = self.view.meta[:slots, : on.ASSET]
             self.at[on.VENUE] = self.at[on.VIEW]
-        self.check.until(now_ns)
+        self.checked(now_ns)
         code = self._run_venue(now_ns)
         if self.lag <= 0:
             self.view.meta[:, on.EMPTIED] = 0
@@ -275,7 +281,7 @@ class Reel:
         """Columns of best prices after each coming moment: see `kernels.run_ahead`."""
         assert self.scout is not None
         scout = self.scout
-        self.check.until(limit_ns)
+        self.checked(limit_ns)
         count, self._scout_at = _RUN_AHEAD(
             limit_ns, self._scout_at, *self._rows, self.at, self._delays, self.slot_of,
             scout.sizes, scout.meta, self._tops,
