@@ -6,6 +6,16 @@ import sys
 import structlog
 
 
+class _Stderr:
+    """Whatever stderr is when something is written: it may have been replaced since."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def configure_logs(level: str = "INFO") -> None:
     """Send structlog's events to stderr as JSON lines, from `level` upwards."""
     structlog.configure(
@@ -17,6 +27,6 @@ def configure_logs(level: str = "INFO") -> None:
             structlog.processors.JSONRenderer(default=str),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_Stderr()),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )

