@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.backtest import BacktestAgent, BacktestConfig, Travel
 from engine.backtest.run import run
 from engine.results.summary import summarise
-from models.errors import ConfigError
+from models.errors import BadValue, ConfigError
 from models.results import RunResult
 from models.runs import RunSpec
 from models.settings import Settings
@@ -167,8 +167,8 @@ def config_of(spec: RunSpec, settings: Settings, ages: Ages) -> BacktestConfig:
             BacktestAgent(agent, limit) for agent, limit in zip(spec.agents, limits, strict=True)
         ),
         fill_model=spec.fill_model,
-        feed=Travel.parse(spec.feed_latency),
-        order=Travel.parse(spec.order_latency),
+        feed=_travel(spec.feed_latency),
+        order=_travel(spec.order_latency),
         shared_account=spec.shared_account,
         sample_s=spec.sample_s,
         start_ns=start_ns,
@@ -180,6 +180,13 @@ def config_of(spec: RunSpec, settings: Settings, ages: Ages) -> BacktestConfig:
         floor_capital_e6=capital_e6 if policies else None,
         spec={"name": spec.name, "data": spec.data, "policies": spec.policies},
     )
+
+
+def _travel(text: str) -> Travel:
+    try:
+        return Travel.parse(text)
+    except BadValue as error:
+        raise ConfigError(f"latency {text!r}: {error}") from None
 
 
 def portable(spec: RunSpec, settings: Settings) -> RunSpec:

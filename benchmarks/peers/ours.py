@@ -9,12 +9,12 @@ import numpy as np
 import structlog
 
 from engine.backtest import BacktestAgent, BacktestConfig, run
-from engine.backtest.config import Travel
 from engine.sweep.screen import Bars, screen_momentum
 from models.agents import AgentSpec, MarketSelector
 from models.markets import Outcome, Side
 from models.results import RunResult
 from models.tape import Tape
+from models.travel import Travel
 from models.units import SHARE, USD
 from risk.limits import Limits
 from store.tape.cut import cut

@@ -4,7 +4,8 @@ The same strategies, desk, risk check, order manager, portfolio and settlement a
 venue is played (`engine.fills`), and time passes as fast as the tape can be read.
 """
 
-from engine.backtest.config import BacktestAgent, BacktestConfig, Travel
+from engine.backtest.config import BacktestAgent, BacktestConfig
 from engine.backtest.run import run
+from models.travel import Travel
 
 __all__ = ["BacktestAgent", "BacktestConfig", "Travel", "run"]

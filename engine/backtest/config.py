@@ -2,76 +2,20 @@
 
 import random
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
-from engine.fills.latency import ConstantDelay, Delay, SampledDelay
 from models.agents import AgentSpec
 from models.errors import ConfigError
 from models.fills import FillModel
+from models.travel import Travel
 from models.units import MILLISECOND_NS
 from risk.limits import Limits
 from risk.policies import PolicyFile
 from strategies import library
 from strategies.base import Strategy
 
-_UNITS_NS = {"ns": 1, "us": 1_000, "ms": MILLISECOND_NS, "s": 1_000 * MILLISECOND_NS}
-
-
-@dataclass(frozen=True, slots=True)
-class Travel:
-    """How long one direction's messages take: a median and, unless zero, a spread.
-
-    Parameters
-    ----------
-    median_ns
-        Median travel time.
-    sigma
-        Standard deviation of its logarithm (`engine.fills.latency.SampledDelay`); 0: constant.
-    """
-
-    median_ns: int = 0
-    sigma: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.median_ns < 0 or not 0 <= self.sigma <= 5:
-            raise ConfigError(
-                f"latency: median_ns {self.median_ns} must not be negative and sigma "
-                f"{self.sigma} lie in 0..5"
-            )
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read ``0``, ``constant:50ms`` or ``sampled:40ms:0.5``. Raises `ConfigError`."""
-        kind, *rest = text.strip().split(":")
-        try:
-            if kind == "0" and not rest:
-                return cls()
-            if kind == "constant" and len(rest) == 1:
-                return cls(_time_ns(rest[0]))
-            if kind == "sampled" and len(rest) == 2:
-                return cls(_time_ns(rest[0]), float(rest[1]))
-        except ValueError:
-            pass
-        raise ConfigError(f"latency {text!r}: write 0, constant:50ms or sampled:40ms:0.5")
-
-    def delay(self, seed: int) -> Delay:
-        """Make the delay; the same seed gives the same times."""
-        if self.sigma and self.median_ns:
-            return SampledDelay(seed, self.median_ns, self.sigma)
-        return ConstantDelay(self.median_ns)
-
-    def __str__(self) -> str:
-        if not self.median_ns:
-            return "0"
-        time = f"{self.median_ns / MILLISECOND_NS:g}ms"
-        return f"sampled:{time}:{self.sigma:g}" if self.sigma else f"constant:{time}"
-
-
-def _time_ns(text: str) -> int:
-    digits = text.rstrip("mnsu")
-    if text[len(digits) :] not in _UNITS_NS:
-        raise ValueError(text)
-    return round(float(digits) * _UNITS_NS[text[len(digits) :]])
+USUAL = Travel(50 * MILLISECOND_NS)
+"""What messages take where nobody says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +76,8 @@ class BacktestConfig:
 
     agents: tuple[BacktestAgent, ...]
     fill_model: FillModel = FillModel.BACK
-    feed: Travel = Travel(50 * MILLISECOND_NS)
-    order: Travel = Travel(50 * MILLISECOND_NS)
+    feed: Travel = USUAL
+    order: Travel = USUAL
     grace_ns: int = 0
     shared_account: bool = False
     sample_s: float = 10.0

@@ -24,6 +24,7 @@ from engine.backtest.timing import Clock, Loop
 from engine.backtest.venue import TapeVenue
 from engine.backtest.views import Behind, Now, Shelf
 from engine.backtest.window import Stage, TapeWindow
+from engine.fills.latency import delay_of
 from models.events import (
     MarketResolved,
     SpotTick,
@@ -81,8 +82,8 @@ class Player:
         feed_seed, *seeds = config.seeds(1 + 2 * len(config.agents))
         scouting = all(one.build().cadence_ms == 0 for one in config.agents)
         self.reel = Reel(
-            tape, first, last, config.feed.delay(feed_seed), self._wanted, self._seated, scouting,
-            Check(tape, last),
+            tape, first, last, delay_of(config.feed, feed_seed), self._wanted, self._seated,
+            scouting, Check(tape, last),
         )  # fmt: skip
         self.pit = Pit(
             self.reel, self.world, config.fill_model, config.grace_ns,
@@ -118,7 +119,9 @@ class Player:
         purse = self.pit.fund(account, asked.spec.capital_e6)
         venue = TapeVenue(asked.spec.name, account, purse)
         self.pit.join(
-            venue, config.order.delay(seeds[2 * number]), config.feed.delay(seeds[2 * number + 1])
+            venue,
+            delay_of(config.order, seeds[2 * number]),
+            delay_of(config.feed, seeds[2 * number + 1]),
         )
         journal = RunJournal(number, self.recorder, self.clock.now_ns)
         return Agent(number, asked, config, self.clock, venue, journal, self.shelf, self.loop.start)

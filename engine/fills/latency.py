@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from models.errors import BadValue
+from models.travel import Travel
 from models.units import MILLISECOND_NS
 
 
@@ -74,6 +75,13 @@ class SampledDelay:
         # Cut off before exp, which overflows for an absurd sigma.
         power = min(self._mu + self._sigma * self._random.gauss(0.0, 1.0), 60.0)
         return min(self._floor_ns + round(math.exp(power)), self._ceiling_ns)
+
+
+def delay_of(travel: Travel, seed: int) -> Delay:
+    """Make the delay a travel time describes; the same seed gives the same times."""
+    if travel.sigma:
+        return SampledDelay(seed, travel.median_ns, travel.sigma)
+    return ConstantDelay(travel.median_ns)
 
 
 @dataclass(frozen=True, slots=True)

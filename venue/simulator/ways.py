@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from engine.fills.latency import ConstantDelay, Delay, InOrder, SampledDelay
+from engine.fills.latency import InOrder, delay_of
 from models.travel import Travel
 
 MOST_KEYS = 10_000
@@ -24,13 +24,6 @@ class Planner(Protocol):
     now_ns: int
 
     def at(self, due_ns: int, deed: Callable[[int], None]) -> None: ...
-
-
-def delay_of(travel: Travel, seed: int) -> Delay:
-    """Make the delay a setting describes; the same seed gives the same times."""
-    if travel.sigma:
-        return SampledDelay(seed, travel.median_ns, travel.sigma)
-    return ConstantDelay(travel.median_ns)
 
 
 class OrderWay:

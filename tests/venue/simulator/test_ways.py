@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.fills.latency import delay_of
 from models.settings import ROOT
 from models.travel import Travel
 from venue.simulator.schedule import Schedule
-from venue.simulator.ways import OrderWay, delay_of, feed_way
+from venue.simulator.ways import OrderWay, feed_way
 
 from .conftest import Trader
 
