@@ -161,7 +161,7 @@ def test_batch_refuses_what_it_cannot_do() -> None:
 
 
 def test_compiled_loops_are_cached_under_a_digest_of_every_kernel_file(tmp_path: Path) -> None:
-    code = "from engine.matching.kernels import compiled; print(compiled._CACHE)"
+    code = "from engine.matching.kernels import compiled; print(compiled.LOOPS.folder)"
     told = subprocess.run(
         [sys.executable, "-c", code],
         cwd=Path(__file__).parents[3],
