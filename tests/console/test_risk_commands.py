@@ -69,7 +69,7 @@ def floor(*words: str) -> Result:
 def answer(*words: str) -> Any:
     result = floor(*words, "--json")
     assert result.exit_code == 0, result.output
-    return json.loads(result.output)
+    return json.loads(result.stdout)
 
 
 def with_database(url: str, action: Callable[[Database], Any]) -> Any:
@@ -125,7 +125,7 @@ def test_the_switch_can_be_thrown_while_nothing_runs_and_says_so(home: Path) -> 
     assert "the floor is not running here; when it is started it will not trade" in result.output
     kill = risk.read_kill_file(home)
     assert kill is not None and kill.reason == "a drill"
-    again = json.loads(floor("kill", "--reason", "more", "--json").output)
+    again = json.loads(floor("kill", "--reason", "more", "--json").stdout)
     assert (again["again"], again["reason"], again["sure"]) == (True, "a drill", True)
 
 
@@ -242,7 +242,7 @@ def test_check_names_file_and_line(home: Path, tmp_path: Path) -> None:
     assert "mine.yaml:2: TradeLimit: share_of_capital=2" in told
     assert "mine.yaml:4: a breaker has no name" in told
     shown = floor("risk", "check", str(bad), "--json")
-    assert shown.exit_code == 2 and len(json.loads(shown.output)["faults"]) == 2
+    assert shown.exit_code == 2 and len(json.loads(shown.stdout)["faults"]) == 2
     assert floor("risk", "check", str(tmp_path / "none.yaml")).exit_code == 2
 
 

@@ -38,8 +38,9 @@ def test_any_await_may_be_the_last(open_stage: Any, operation: Operation) -> Non
     stage.begin_surely()
     for awaits in range(1, MOST, STEP):
         stage.ask(session.Place(stage.wish()), session.Work())
-        stage.ask(session.Doom(awaits))
-        survived = stage.ask(operation(stage)) is not None
+        # Doom counts whatever awaits, so on a busy machine the session may not even hear the ask.
+        doomed = stage.ask(session.Doom(awaits)) is not None
+        survived = doomed and stage.ask(operation(stage)) is not None
         stage.check_nothing_doubled_or_lost()
         stage.begin_surely()
         if survived:
