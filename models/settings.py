@@ -65,6 +65,14 @@ class Liquidity(StrEnum):
     MODEL = "model"
 
 
+class OrderPolicy(StrEnum):
+    """What becomes of resting orders when the session that placed them ends in good order."""
+
+    KEEP = "keep"
+    """The next session takes them up. Without one the venue's dead-man heartbeat cancels them."""
+    CANCEL = "cancel"
+
+
 class Settings(BaseSettings):
     """The floor's settings. Use `load_settings` to read them with readable errors."""
 
@@ -189,16 +197,32 @@ class Settings(BaseSettings):
 
     # --- supervision --------------------------------------------------------------------------
     heartbeat_interval: int = Field(
-        30, ge=1, le=300, description="Most seconds between an agent's heartbeats."
+        5, ge=1, le=300, description="Seconds between an agent's heartbeats; three missed = dead."
     )
     checkpoint_interval: int = Field(
-        60, ge=1, le=600, description="Seconds between an agent's checkpoints."
+        30, ge=1, le=600, description="Seconds between an agent's checkpoints in Postgres."
     )
     lease_seconds: int = Field(
         15, ge=3, le=120, description="How long an agent's lease lasts without renewal."
     )
     session_seconds: int = Field(
         3600, ge=30, le=86400, description="A session ends and hands over after this."
+    )
+    handover_orders: Annotated[OrderPolicy, BeforeValidator(lower)] = Field(
+        OrderPolicy.KEEP,
+        description="A session that hands over: keep its orders for the next, or cancel them.",
+    )
+    stop_orders: Annotated[OrderPolicy, BeforeValidator(lower)] = Field(
+        OrderPolicy.CANCEL,
+        description="A session that is told to end (SIGTERM): keep its orders, or cancel them.",
+    )
+    store_away_seconds: int = Field(
+        60, ge=1, le=3600, description="Postgres away for longer than this: nothing new is bought."
+    )
+    host_name: str = Field(
+        "",
+        pattern="^[A-Za-z0-9._-]{0,64}$",
+        description="Name of this host among several that share the servers; empty: the system's.",
     )
     record_sessions: bool = Field(
         False, description="Record every session below FLOOR_HOME, for `floor parity`."

@@ -258,7 +258,7 @@ class TradingSession:
             await asyncio.sleep(1.0)
 
     async def _heartbeats(self) -> None:
-        interval = min(5.0, float(self.settings.heartbeat_interval))
+        interval = float(self.settings.heartbeat_interval)
         while True:
             try:
                 self.bus.heartbeat(
