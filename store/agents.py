@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from psycopg.rows import DictRow
 
@@ -36,6 +37,21 @@ class AgentOverview:
     lease_holder: str
     lease_live: bool
 
+
+@dataclass(frozen=True, slots=True)
+class Restarts:
+    """How often an agent was restarted lately."""
+
+    last_hour: int
+    in_a_row: int
+    """Up to now, each close to the one before (see `in_a_row`)."""
+
+
+CLOSE_S = 300.0
+"""A restart that holds for longer ends the row: the next one waits as little as a first."""
+LONGEST_BACK_OFF_S = 300.0
+
+_FORGIVE = "DELETE FROM agent_restarts WHERE agent = %s"
 
 _SYNC = """
     INSERT INTO agents (name, strategy, spec, capital, enabled)
@@ -166,7 +182,7 @@ async def resume(db: Database, agent: str) -> None:
         )
         if cursor.rowcount == 0:
             raise _unknown(agent)
-        await connection.execute("DELETE FROM agent_restarts WHERE agent = %s", (agent,))
+        await connection.execute(_FORGIVE, (agent,))
 
 
 async def record_restart(db: Database, agent: str, reason: str) -> int:
@@ -175,13 +191,47 @@ async def record_restart(db: Database, agent: str, reason: str) -> int:
     return await restarts_last_hour(db, agent)
 
 
-async def restarts_last_hour(db: Database, agent: str) -> int:
-    row = await db.fetch_one(
-        "SELECT count(*) AS n FROM agent_restarts"
-        " WHERE agent = %s AND restarted_at > clock_timestamp() - interval '1 hour'",
+async def restarts(db: Database, agent: str) -> Restarts:
+    """Return how often the agent was restarted lately, by the database's clock."""
+    rows = await db.fetch(
+        "SELECT extract(epoch FROM clock_timestamp() - restarted_at)::float8 AS age_s"
+        " FROM agent_restarts WHERE agent = %s"
+        " AND restarted_at > clock_timestamp() - interval '1 day' ORDER BY restarted_at DESC",
         (agent,),
     )
-    return 0 if row is None else int(row["n"])
+    ages_s = [row["age_s"] for row in rows]
+    return Restarts(sum(age < 3600.0 for age in ages_s), in_a_row(ages_s))
+
+
+def in_a_row(ages_s: Sequence[float]) -> int:
+    """Count the restarts that followed each other closely, up to now.
+
+    Close means within `CLOSE_S` of the end of the back-off the one before had to wait out.
+
+    Parameters
+    ----------
+    ages_s
+        How long ago each restart was, the newest first.
+    """
+    count, before_s = 0, inf
+    for age_s in [*reversed(ages_s), 0.0]:
+        close = before_s - age_s <= CLOSE_S + back_off_s(count)
+        count, before_s = (count if close else 0) + 1, age_s
+    return count - 1  # the last one counted is now
+
+
+def back_off_s(count: int) -> float:
+    """Seconds to wait before restart number `count` in a row: 1, 2, 4, 8, 16 ... 300."""
+    return 0.0 if count < 1 else min(LONGEST_BACK_OFF_S, 2.0 ** min(count - 1, 30))
+
+
+async def forgive_restarts(db: Database, agent: str) -> int:
+    """Take the agent's restarts off its budget and its back-off; returns how many there were."""
+    return await db.execute(_FORGIVE, (agent,))
+
+
+async def restarts_last_hour(db: Database, agent: str) -> int:
+    return (await restarts(db, agent)).last_hour
 
 
 def _unknown(agent: str) -> BadValue:

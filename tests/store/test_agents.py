@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.agents import AgentStatus, Lifecycle
 from models.errors import BadValue
@@ -13,7 +15,7 @@ from models.markets import Outcome, Side
 from models.orders import OrderState
 from models.units import SECOND_NS
 from store import agents, leases, markets, portfolio, state
-from store.agents import AgentOverview
+from store.agents import AgentOverview, Restarts
 from store.database import Database
 from store.events import recent_events, record_event
 from store.journal import PostgresJournal
@@ -103,6 +105,58 @@ async def test_restarts_older_than_an_hour_are_forgiven(db: Database) -> None:
     )
     assert await agents.restarts_last_hour(db, "alpha") == 1
     assert await agents.restarts_last_hour(db, "beta") == 0
+
+
+@pytest.mark.parametrize(
+    ("ages_s", "count"),
+    [
+        ([], 0),
+        ([1.0], 1),
+        ([300.5], 1),
+        ([302.0], 0),
+        ([10.0, 309.0], 2),
+        ([10.0, 312.0], 1),
+        # The third waited out four seconds before it could even begin.
+        ([303.9, 304.0, 305.0], 3),
+        ([304.1, 304.5, 305.0], 0),
+        ([1.0, 5000.0, 5001.0], 1),
+    ],
+)
+def test_restarts_in_a_row_are_close_to_each_other_and_to_now(
+    ages_s: list[float], count: int
+) -> None:
+    assert agents.in_a_row(ages_s) == count
+
+
+def test_back_off_doubles_up_to_five_minutes() -> None:
+    waits = [agents.back_off_s(count) for count in range(1, 12)]
+    assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    assert (agents.back_off_s(0), agents.back_off_s(10**6)) == (0, 300)
+
+
+@given(length=st.integers(1, 60), held_s=st.floats(0, 299))
+def test_what_dies_soon_after_its_back_off_stays_in_the_row(length: int, held_s: float) -> None:
+    """However long the waits grow, an agent that fails for ever is never taken for a fresh one."""
+    moments = [0.0]
+    for count in range(1, length):
+        moments.append(moments[-1] + agents.back_off_s(count) + held_s)
+    ages_s = [moments[-1] - moment for moment in reversed(moments)]
+    assert agents.in_a_row(ages_s) == length
+
+
+async def test_restarts_are_counted_by_the_databases_clock_and_forgiven(db: Database) -> None:
+    for _ in range(3):
+        await agents.record_restart(db, "alpha", "crashed")
+    await agents.record_restart(db, "beta", "crashed")
+    assert await agents.restarts(db, "alpha") == Restarts(last_hour=3, in_a_row=3)
+    await db.execute(
+        "UPDATE agent_restarts SET restarted_at = now() - interval '20 minutes'"
+        " WHERE agent = 'alpha'"
+    )
+    assert await agents.restarts(db, "alpha") == Restarts(last_hour=3, in_a_row=0)
+    assert await agents.forgive_restarts(db, "alpha") == 3
+    assert await agents.restarts(db, "alpha") == Restarts(0, 0)
+    assert await agents.restarts(db, "beta") == Restarts(1, 1)
 
 
 async def test_the_overview_sums_up_a_trading_agent(
