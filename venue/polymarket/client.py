@@ -9,12 +9,11 @@ import structlog
 from polymarket import AsyncSecureClient
 from polymarket.errors import (
     OrderHeartbeatMismatchError,
-    PolymarketError,
     RequestRejectedError,
 )
 from polymarket.models import ApiKeyCreds
 
-from models.errors import BadValue, VenueError, VenueUnknown
+from models.errors import VenueError, VenueUnknown
 from models.markets import FeeSchedule, Market
 from models.orders import (
     CancelReport,
@@ -29,7 +28,6 @@ from models.settings import Settings
 from venue.polymarket import environment as sdk
 from venue.polymarket.acks import read_ack
 from venue.polymarket.amounts import order_amounts
-from venue.polymarket.digest import order_digest
 from venue.polymarket.endpoints import Endpoints, endpoints
 from venue.polymarket.errors import Call
 from venue.polymarket.orders import parse_order
@@ -136,16 +134,7 @@ class PolymarketVenue:
             expires_s=request.expires_s,
             neg_risk=market.neg_risk,
         )
-        try:
-            signed = await sdk.sign_draft(client, draft, request.post_only)
-        except PolymarketError as error:
-            raise BadValue(f"order for {market.slug} cannot be signed: {error}") from error
-        order_id = order_digest(
-            signed,
-            chain_id=sdk.CHAIN_ID,
-            exchange=str(draft.exchange_address),
-            version=sdk.protocol_version(request.token_id),
-        )
+        order_id, signed = sdk.sign_draft(client, draft, request.post_only)
         return SignedOrder(order_id, request, maker_amount, taker_amount, to_payload(signed))
 
     async def submit(self, order: SignedOrder) -> SubmitAck:

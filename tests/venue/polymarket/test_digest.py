@@ -1,5 +1,6 @@
-"""Our order id against the SDK's own typed data, by eth_account, for both kinds of wallet."""
+"""Our order ids and signatures against the SDK's own, for both kinds of wallet."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,18 +11,18 @@ from eth_keys.backends.coincurve import CoinCurveECCBackend
 from eth_utils.crypto import keccak
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from polymarket._internal.actions.orders.orders import create_signed_order, create_unsigned_order
+from polymarket._internal.actions.orders.orders import create_unsigned_order
 from polymarket._internal.actions.orders.typed_data import (
     build_order_signature,
     build_order_typed_data,
 )
-from polymarket._internal.actions.orders.types import OrderDraft
+from polymarket._internal.actions.orders.types import OrderDraft, UnsignedOrder
 from polymarket._internal.environment import PRODUCTION_CONFIG
 from polymarket._internal.wallet import derive_beacon_deposit_wallet_address
-from polymarket.models.clob.orders import SignedOrder
+from polymarket.types import HexString
 
-from venue.polymarket.digest import order_digest
-from venue.polymarket.environment import CHAIN_ID, protocol_version
+from venue.polymarket.digest import seal
+from venue.polymarket.environment import CHAIN_ID
 
 OWNER = Account.from_key("0x" + "42" * 32)
 DEPOSIT_WALLET = derive_beacon_deposit_wallet_address(
@@ -47,53 +48,42 @@ def unsigned(token: str, maker: int, taker: int, side: Any, wallet: str) -> Any:
     return create_unsigned_order(draft, wallet=wallet, wallet_type=kind)  # type: ignore[arg-type]
 
 
-def digest(order: SignedOrder) -> str:
-    return order_digest(
-        order,
-        chain_id=CHAIN_ID,
-        exchange=PRODUCTION_CONFIG.standard_exchange,
-        version=protocol_version(order.token_id),
-    )
-
-
-@settings(max_examples=40, deadline=None)
-@given(tokens, st.integers(1, 10**15), st.integers(1, 10**15), st.sampled_from(["BUY", "SELL"]))
-def test_plain_wallet_signs_the_digest_itself(
-    token: str, maker: int, taker: int, side: str
-) -> None:
-    order = unsigned(token, maker, taker, side, OWNER.address)
+def by_sdk(order: UnsignedOrder) -> tuple[str, str]:
+    """Id and signature as the SDK and eth_account make them, by general encoders."""
     typed = build_order_typed_data(order)
-    signable = encode_typed_data(full_message=typed)
-    expected = "0x" + keccak(b"\x19\x01" + signable.header + signable.body).hex()
-    signature = OWNER.sign_typed_data(full_message=typed).signature.hex()
-    assert digest(create_signed_order(order, signature)) == expected
+    raw = OWNER.sign_typed_data(full_message=typed).signature.hex()
+    signature = build_order_signature(order, HexString("0x" + raw.removeprefix("0x")))
+    plain = encode_typed_data(full_message=build_order_typed_data(replace(order, signature_type=0)))
+    contents = plain.body
+    if order.signature_type == 3:
+        contents = bytes.fromhex(signature[2:])[65 + 32 : 65 + 64]
+    return "0x" + keccak(b"\x19\x01" + plain.header + contents).hex(), str(signature)
 
 
-@settings(max_examples=20, deadline=None)
-@given(tokens, st.integers(1, 10**15), st.integers(1, 10**15))
-def test_deposit_wallets_digest_is_in_its_wrapped_signature(
-    token: str, maker: int, taker: int
+@settings(max_examples=60, deadline=None)
+@given(
+    tokens,
+    st.integers(1, 10**15),
+    st.integers(1, 10**15),
+    st.sampled_from(["BUY", "SELL"]),
+    st.sampled_from([OWNER.address, DEPOSIT_WALLET]),
+)
+def test_id_and_signature_are_the_sdks_to_the_byte(
+    token: str, maker: int, taker: int, side: str, wallet: str
 ) -> None:
-    order = unsigned(token, maker, taker, "BUY", DEPOSIT_WALLET)
-    inner = OWNER.sign_typed_data(full_message=build_order_typed_data(order)).signature.hex()
-    wrapped = build_order_signature(order, "0x" + inner.removeprefix("0x"))  # type: ignore[arg-type]
-    trailer = bytes.fromhex(wrapped[2:])[65:]
-    expected = "0x" + keccak(b"\x19\x01" + trailer[:32] + trailer[32:64]).hex()
-    signed = create_signed_order(order, wrapped)
-    assert signed.signature_type == 3
-    assert signed.maker == signed.signer == DEPOSIT_WALLET
-    assert digest(signed) == expected
+    order = unsigned(token, maker, taker, side, wallet)
+    assert order.signature_type == (3 if wallet == DEPOSIT_WALLET else 0)
+    assert seal(order, bytes(OWNER.key)) == by_sdk(order)
 
 
 @pytest.mark.parametrize(
     "field", ["salt", "maker_amount", "taker_amount", "timestamp", "signature_type"]
 )
 def test_every_signed_number_changes_the_id(field: str) -> None:
-    order = create_signed_order(unsigned("7" * 70, 5, 6, "BUY", OWNER.address), "0x")  # type: ignore[arg-type]
-    other = create_signed_order(unsigned("7" * 70, 5, 6, "BUY", OWNER.address), "0x")  # type: ignore[arg-type]
-    same = {name: getattr(order, name) for name in order.__slots__}
-    changed = SignedOrder(**same | {field: same[field] + 1})
-    assert len({digest(order), digest(changed), digest(other)}) == 3
+    order = unsigned("7" * 70, 5, 6, "BUY", OWNER.address)
+    changed = replace(order, **{field: getattr(order, field) + 1})
+    ids = {seal(one, bytes(OWNER.key))[0] for one in (order, changed)}
+    assert len(ids) == 2
 
 
 def test_signatures_are_made_by_coincurve() -> None:

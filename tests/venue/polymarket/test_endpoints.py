@@ -37,7 +37,7 @@ def test_the_installed_sdk_has_the_insides_we_use() -> None:
     sdk.check_sdk()
 
 
-@pytest.mark.parametrize("name", ["_sign_order", "_create", "post_order"])
+@pytest.mark.parametrize("name", ["_create", "post_order", "cancel_orders"])
 def test_a_changed_sdk_is_named_at_start(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.delattr(AsyncSecureClient, name)
     with pytest.raises(ConfigError, match=f"{name} is gone"):
@@ -45,6 +45,6 @@ def test_a_changed_sdk_is_named_at_start(monkeypatch: pytest.MonkeyPatch, name: 
 
 
 def test_a_changed_signature_is_named_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(AsyncSecureClient, "_sign_order", lambda self, order: None)
-    with pytest.raises(ConfigError, match="no longer takes draft, post_only"):
+    monkeypatch.setattr(AsyncSecureClient, "_create", lambda private_key: None)
+    with pytest.raises(ConfigError, match="no longer takes credentials, validate_credentials"):
         sdk.check_sdk()
