@@ -1,0 +1,1 @@
+"""Drills: faults on purpose, and what must hold whatever happens."""
