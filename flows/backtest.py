@@ -13,7 +13,8 @@ from prefect.states import Completed, Failed
 from models.settings import load_settings
 from tasks.backtesting import Backtest, Progress
 from tasks.logs import configure_logs
-from tasks.run_pages import artifact_key, run_page, run_rows
+from tasks.markdown import artifact_key
+from tasks.run_pages import run_page, run_rows
 from tasks.spec_files import run_of
 from tasks.steps import Gauge, in_thread
 

@@ -13,7 +13,7 @@ from models.runs import SweepSpec
 from models.settings import load_settings
 from tasks.backtesting import Progress
 from tasks.logs import configure_logs
-from tasks.run_pages import artifact_key
+from tasks.markdown import artifact_key
 from tasks.spec_files import sweep_of
 from tasks.steps import Gauge, in_thread
 from tasks.sweeping.pages import sweep_page

@@ -1,18 +1,12 @@
 """A run's figures as pages of Prefect's UI."""
 
-import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from models.results import RunResult
 from models.summary import AgentSummary, Summary
+from tasks.markdown import plain, row
 from tasks.report.render import cautions
 from tasks.report.words import NONE, moment, percent, ratio, usd
-
-
-def artifact_key(kind: str, name: str) -> str:
-    """Return an artifact's key, of which Prefect takes only lower case, digits and dashes."""
-    return re.sub(r"[^a-z0-9]+", "-", f"{kind}-{name}".lower()).strip("-")
 
 
 def run_page(folder: Path, summary: Summary, result: RunResult) -> str:
@@ -66,13 +60,3 @@ def _figures(agent: AgentSummary) -> dict[str, str]:
         "fees, USD": usd(agent.money.fees_e6),
         "Brier": NONE if brier is None else f"{brier.brier:.4f}",
     }
-
-
-def row(cells: Sequence[str]) -> str:
-    """Write a row of a Markdown table."""
-    return "| " + " | ".join(plain(cell) for cell in cells) + " |"
-
-
-def plain(text: str) -> str:
-    """Keep text from meaning something in Markdown tables and links."""
-    return re.sub(r"([|\\`*_\[\]<>])", r"\\\1", text).replace("\n", " ")

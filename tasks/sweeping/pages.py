@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from models.sweeps import SweepResult
+from tasks.markdown import plain, row
 from tasks.report.words import moment, percent, ratio, usd
-from tasks.run_pages import plain, row
 from tasks.sweeping.keep import REPORT
 from tasks.sweeping.page import parameters_text, warnings
 
