@@ -6,14 +6,16 @@ goes, and two runs over the same events are the same.
 
 import asyncio
 import heapq
-import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from engine.steady import STEADY, ClockVerdict, SteadyTime
 from models.units import SECOND_NS
 
 DRAIN_TURNS = 60
 """Turns of the event loop after which all that one moment set off has come to rest."""
+NAP_S = 5.0
+"""Longest the machine's clock sleeps before it looks again how late it is: time may be adopted."""
 
 
 class Alarm(Protocol):
@@ -33,17 +35,54 @@ class WaitingClock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The machine's clock, which no step of the wall clock moves (`engine.steady`)."""
+
+    def __init__(self, time: SteadyTime = STEADY) -> None:
+        self._time = time
 
     def now_ns(self) -> int:
-        return time.time_ns()
+        return self._time.now_ns()
+
+    def jump_ns(self) -> int:
+        """How far the wall clock has jumped since it was settled, 0 while it has not."""
+        return self._time.jump_ns()
+
+    def settle(self, venue_ns: int) -> ClockVerdict:
+        """Decide about a jump by the venue's time; see `engine.steady.SteadyTime.settle`."""
+        return self._time.settle(venue_ns)
 
     def call_at(self, when_ns: int, callback: Callable[[], object]) -> Alarm:
-        delay_s = (when_ns - time.time_ns()) / SECOND_NS
-        return asyncio.get_running_loop().call_later(max(0.0, delay_s), callback)
+        return _SystemAlarm(self.now_ns, when_ns, callback)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
+
+
+class _SystemAlarm:
+    """Rings once its time has come by the clock, however that was moved meanwhile."""
+
+    __slots__ = ("_callback", "_handle", "_now_ns", "_when_ns")
+
+    def __init__(
+        self, now_ns: Callable[[], int], when_ns: int, callback: Callable[[], object]
+    ) -> None:
+        self._now_ns = now_ns
+        self._when_ns = when_ns
+        self._callback = callback
+        self._handle = self._set()
+
+    def _set(self) -> asyncio.TimerHandle:
+        left_s = (self._when_ns - self._now_ns()) / SECOND_NS
+        return asyncio.get_running_loop().call_later(min(max(0.0, left_s), NAP_S), self._ring)
+
+    def _ring(self) -> None:
+        if self._now_ns() >= self._when_ns:
+            self._callback()
+        else:
+            self._handle = self._set()
+
+    def cancel(self) -> None:
+        self._handle.cancel()
 
 
 class _ManualAlarm:

@@ -6,6 +6,7 @@ import traceback
 import structlog
 
 from engine.ports import Sink
+from engine.steady import STEADY
 from models.events import Channel, FeedEvent, FeedState, FeedStatus
 
 log = structlog.get_logger(__name__)
@@ -44,7 +45,7 @@ class Outlet:
         if state is self.state:
             return
         self.state = state
-        now = time.time_ns()
+        now = STEADY.now_ns()
         self.emit(FeedStatus(now, now, self._channel, state, detail))
 
     def bad(self, count: int, frame: bytes) -> None:

@@ -1,7 +1,6 @@
 """Orders and money at Polymarket, over its official SDK."""
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from polymarket.errors import (
 )
 from polymarket.models import ApiKeyCreds
 
+from engine.steady import STEADY, boot_ns
 from models.errors import VenueError, VenueUnknown
 from models.markets import FeeSchedule, Market
 from models.orders import (
@@ -25,6 +25,7 @@ from models.orders import (
     VenueTrade,
 )
 from models.settings import Settings
+from models.units import SECOND_NS
 from venue.polymarket import environment as sdk
 from venue.polymarket.acks import read_ack
 from venue.polymarket.amounts import order_amounts
@@ -121,7 +122,7 @@ class PolymarketVenue:
         BadValue
             The request is off the market's grid or below its minimum.
         """
-        maker_amount, taker_amount = order_amounts(request, market, time.time())
+        maker_amount, taker_amount = order_amounts(request, market, STEADY.now_ns() / SECOND_NS)
         self.markets.remember(market)
         client = self._session.client
         draft = sdk.draft(
@@ -281,6 +282,18 @@ class PolymarketVenue:
         return int(reply.balance)
 
     # --- life -----------------------------------------------------------------------------------
+
+    async def server_time_ns(self) -> int:
+        """Ask the venue for its time, UTC; right to a second and the answer's way.
+
+        The venue tells whole seconds: the middle of the second is what is returned, as it was
+        when half of the call had passed, and carried on to its end.
+        """
+        began_ns = boot_ns()
+        told = await self._session.call(
+            Call.READ, lambda client: sdk.public_get(client, "/time"), self._limits.ledger
+        )
+        return int(told) * SECOND_NS + SECOND_NS // 2 + (boot_ns() - began_ns) // 2
 
     async def heartbeat(self) -> None:
         """Tell the venue we live. It cancels this key's orders after about 10 s of silence.

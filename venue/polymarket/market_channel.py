@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from engine.ports import Sink
+from engine.steady import STEADY
 from models.errors import VenueError
 from models.events import Channel, FeedState, MarketResolved
 from models.markets import Market, Outcome
@@ -272,7 +273,7 @@ class MarketChannel:
         for token in late:
             if token in books and token in self._waiting:
                 await self._subscribe_again(token)
-                self._book(books[token], time.time_ns())
+                self._book(books[token], STEADY.now_ns())
         if not any(token in books for token in late) and self._synced:
             self.outlet.set(FeedState.UP, f"{len(late)} tokens not listed yet")
 
@@ -309,7 +310,7 @@ class MarketChannel:
 
     def _comparable(self) -> list[str]:
         """Tokens whose best prices we know, of windows that have not ended."""
-        now_ns = time.time_ns()
+        now_ns = STEADY.now_ns()
         return sorted(
             token
             for token in self._best

@@ -13,6 +13,8 @@ import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from engine.steady import STEADY
+
 log = structlog.get_logger(__name__)
 
 Frame = bytes
@@ -180,7 +182,7 @@ class Link:
             pinging = asyncio.create_task(self._ping(socket))
             while True:
                 frame = await socket.recv(decode=False)
-                self._take(frame, time.time_ns())
+                self._take(frame, STEADY.now_ns())
         except ConnectionClosed as closed:
             return self._restart_reason or f"closed: {closed}"
         finally:
