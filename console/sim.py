@@ -153,14 +153,14 @@ def _ask(settings: Settings, method: str, path: str, body: object = None) -> Any
         It refuses what was asked for.
     """
     _simulated(settings)
-    url = f"http://127.0.0.1:{settings.sim_port}/admin{path}"
+    url = f"{settings.simulator_url}/admin{path}"
     try:
         with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
             answer = client.request(method, url, json=body)
             found = answer.json()
     except (httpx.HTTPError, ValueError) as error:
         raise NotReady(
-            f"no simulator answers on port {settings.sim_port} ({error}); start it with `floor up`"
+            f"no simulator answers at {settings.simulator_url} ({error}); start it with `floor up`"
         ) from error
     if answer.status_code == 400:
         raise BadValue(str(found.get("error", found)))

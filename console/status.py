@@ -95,7 +95,7 @@ async def _from_database(settings: Settings) -> tuple[str, list[AgentOverview]]:
 def _liquidity(settings: Settings) -> dict[str, Any] | None:
     if not settings.simulated:
         return None
-    address = f"http://127.0.0.1:{settings.sim_port}/admin/status"
+    address = f"{settings.simulator_url}/admin/status"
     try:
         answer = httpx.get(address, timeout=1.0, trust_env=False).json()
     except (httpx.HTTPError, ValueError):

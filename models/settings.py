@@ -149,6 +149,12 @@ class Settings(BaseSettings):
 
     # --- simulator ----------------------------------------------------------------------------
     sim_port: Port = Field(9001, description="Port of the simulator.")
+    sim_url: HttpUrl | None = Field(
+        None, description="http://host:9001 of a simulator elsewhere; empty starts one here."
+    )
+    sim_wallet_key: PrivateKey | None = Field(
+        None, description="Key of the simulated wallet, the same on every host; empty makes one."
+    )
     sim_liquidity: Annotated[Liquidity, BeforeValidator(lower)] = Field(
         Liquidity.AUTO, description="replay: recorded books. model: fair value. auto: either."
     )
@@ -190,7 +196,22 @@ class Settings(BaseSettings):
     redis_url: RedisUrl | None = Field(
         None, description="redis://… of your own server; empty starts an embedded one."
     )
+    prefect_url: HttpUrl | None = Field(
+        None,
+        description="http://host:4200/api of Prefect servers elsewhere; empty starts one here.",
+    )
+    prefect_auth: SecretStr | None = Field(
+        None, description="user:password Prefect's servers ask for; empty: they ask for none."
+    )
+    prefect_shared: bool = Field(
+        False, description="Prefect's server here is one of several: they share through Redis."
+    )
     floor_home: Folder = Field(ROOT / ".floor", description="Everything the floor writes locally.")
+    listen_host: str = Field(
+        "127.0.0.1",
+        pattern="^[0-9A-Za-z.:-]+$",
+        description="Address Prefect's server and the simulator listen on.",
+    )
     postgres_port: Port = Field(25432, description="Port of the embedded Postgres.")
     redis_port: Port = Field(26390, description="Port of the embedded Redis.")
     prefect_port: Port = Field(4200, description="Port of the Prefect server and its UI.")
@@ -223,6 +244,14 @@ class Settings(BaseSettings):
         "",
         pattern="^[A-Za-z0-9._-]{0,64}$",
         description="Name of this host among several that share the servers; empty: the system's.",
+    )
+    traders_pool: Annotated[Literal["process", "docker", "kubernetes"], BeforeValidator(lower)] = (
+        Field("process", description="Where a session runs: in a process, container or pod.")
+    )
+    work_queues: str = Field(
+        "",
+        pattern="^([a-z0-9-]+(,[a-z0-9-]+)*)?$",
+        description="Queues of work this host takes: default, collectors, research; empty: all.",
     )
     record_sessions: bool = Field(
         False, description="Record every session below FLOOR_HOME, for `floor parity`."
@@ -276,6 +305,11 @@ class Settings(BaseSettings):
     @property
     def simulated(self) -> bool:
         return self.trading_mode is not TradingMode.LIVE
+
+    @property
+    def simulator_url(self) -> str:
+        """Where the simulator is, without a trailing slash."""
+        return self.sim_url or f"http://127.0.0.1:{self.sim_port}"
 
 
 def load_settings(**overrides: Any) -> Settings:

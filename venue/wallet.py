@@ -25,7 +25,7 @@ def signing_key(settings: Settings) -> SecretStr:
     """Private key of the floor's wallet, 0x and 64 hexadecimal digits.
 
     Live trading uses ``POLYMARKET_PRIVATE_KEY``. Simulated trading never touches that key: it
-    makes one of its own, once, and keeps it under the floor's home.
+    uses ``SIM_WALLET_KEY``, or makes one of its own, once, and keeps it under the floor's home.
 
     Raises
     ------
@@ -33,6 +33,8 @@ def signing_key(settings: Settings) -> SecretStr:
         The key is missing or is not a valid private key; the message never shows it.
     """
     if settings.simulated:
+        if settings.sim_wallet_key is not None:
+            return _checked(settings.sim_wallet_key.get_secret_value(), "SIM_WALLET_KEY")
         return _kept_key(credentials_dir(settings) / "simulated-wallet.key")
     if settings.polymarket_private_key is None:
         raise ConfigError("POLYMARKET_PRIVATE_KEY is not set; TRADING_MODE=live needs it")

@@ -117,8 +117,10 @@ def test_no_secret_leaks_whatever_is_wrong_with_it(name: str, noise: int) -> Non
 def test_secrets_are_the_addresses_with_passwords_and_the_key() -> None:
     assert set(SECRETS) == {
         "POLYMARKET_PRIVATE_KEY",
+        "SIM_WALLET_KEY",
         "DATABASE_URL",
         "REDIS_URL",
+        "PREFECT_AUTH",
         "SLACK_WEBHOOK_URL",
         "DISCORD_WEBHOOK_URL",
     }

@@ -52,3 +52,18 @@ def test_what_can_not_be_known_is_not_declared_dead(holder: str) -> None:
     assert not is_dead(holder)
     place = process_name().split(":")[0]
     assert not is_dead(f"{place}:{holder}")
+
+
+def test_a_host_says_nothing_of_another_hosts_processes(
+    child: "subprocess.Popen[str]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two hosts on one machine, as in the tests, or two machines of one name: the lease decides."""
+    with child:
+        assert child.stdout is not None
+        name = child.stdout.readline().strip()
+        child.kill()
+        child.wait()
+    assert is_dead(name)
+    monkeypatch.setenv("HOST_NAME", "elsewhere")
+    assert not is_dead(name)
+    assert process_name().startswith("elsewhere-")

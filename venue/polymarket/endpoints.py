@@ -10,7 +10,7 @@ class Endpoints:
     """Addresses of one venue, without trailing slashes.
 
     ``clob`` takes the orders; ``clob_data`` is asked for books and markets. They differ only in
-    paper trading, where orders go to the local simulator and data come from the live venue.
+    paper trading, where orders go to the simulator and data come from the live venue.
     """
 
     clob: str
@@ -31,7 +31,7 @@ def endpoints(settings: Settings) -> Endpoints:
     """Addresses for the settings' trading mode."""
     if settings.trading_mode is TradingMode.LIVE:
         return _live(settings)
-    local = _local(settings.sim_port)
+    local = _simulator(settings.simulator_url)
     if settings.trading_mode is TradingMode.SIM:
         return local
     live = _live(settings)
@@ -63,8 +63,8 @@ def _live(settings: Settings) -> Endpoints:
     )
 
 
-def _local(port: int) -> Endpoints:
-    http, ws = f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}"
+def _simulator(http: str) -> Endpoints:
+    ws = f"ws{http.removeprefix('http')}"
     return Endpoints(
         clob=f"{http}/clob",
         clob_data=f"{http}/clob",

@@ -93,6 +93,7 @@ def config_from_settings(settings: Settings) -> SimulatorConfig:
     paper = settings.trading_mode is TradingMode.PAPER
     return SimulatorConfig(
         port=settings.sim_port,
+        host=settings.listen_host,
         home=settings.floor_home / "sim",
         recording=settings.floor_data_dir / RECORDING,
         liquidity=settings.sim_liquidity,
