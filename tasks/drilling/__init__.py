@@ -1,1 +1,1 @@
-"""Drills: faults on purpose, and what must hold whatever happens."""
+"""Drills: real faults against a running floor on the simulator, and what must hold through them."""
