@@ -154,17 +154,28 @@ async def set_status(db: Database, agent: str, status: AgentStatus, reason: str 
     return bool(row["status"] == status.value)
 
 
-async def pause(db: Database, agent: str, reason: str) -> None:
-    """Hold an agent until `resume`; its session sees it and winds down."""
+async def pause(db: Database, agent: str, reason: str) -> bool:
+    """Hold an agent until `resume`; its session sees it and winds down.
+
+    Returns
+    -------
+    bool
+        False where it was paused already, though for another reason perhaps: whoever pauses it
+        tells people, so that they hear of it once.
+    """
     if not reason:
         raise BadValue(f"pause of {agent}: give a reason, people will want to know")
-    changed = await db.execute(
-        "UPDATE agents SET status = 'paused', status_reason = %s, updated_at = now()"
-        " WHERE name = %s",
-        (reason, agent),
+    row = await db.fetch_one(
+        """
+        UPDATE agents SET status = 'paused', status_reason = %(reason)s, updated_at = now()
+        FROM (SELECT name, status FROM agents WHERE name = %(agent)s FOR UPDATE) AS before
+        WHERE agents.name = before.name RETURNING before.status
+        """,
+        {"agent": agent, "reason": reason},
     )
-    if changed == 0:
+    if row is None:
         raise _unknown(agent)
+    return bool(row["status"] != AgentStatus.PAUSED.value)
 
 
 async def resume(db: Database, agent: str) -> None:

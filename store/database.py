@@ -1,6 +1,8 @@
 """A bounded, reconnecting pool of connections to Postgres."""
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
@@ -18,6 +20,8 @@ Params = Sequence[Any] | dict[str, Any]
 _RECONNECT_S = 2.0
 """After this long the pool gives up on a lost connection; the next caller makes it try again."""
 _MAX_WAITING = 1_000
+_CHECK_S = 2.0
+"""An idle connection that does not answer for so long counts as broken."""
 
 
 class Database:
@@ -35,11 +39,18 @@ class Database:
         Most connections at once; further callers wait.
     timeout_s
         How long a caller waits for a connection before `StoreUnavailable`.
+    answer_s
+        How long a transaction may take altogether, from asking for a connection to its commit.
+        Then its connection is cut: a server that hangs keeps nobody waiting for ever.
     """
 
-    def __init__(self, url: str, *, max_size: int = 8, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self, url: str, *, max_size: int = 8, timeout_s: float = 5.0, answer_s: float = 120.0
+    ) -> None:
         self._place = without_password(url)
-        self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
+        self._timeout_s = timeout_s
+        self._answer_s = answer_s
+        self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = _Pool(
             url,
             connection_class=AsyncConnection[DictRow],
             kwargs={
@@ -81,13 +92,26 @@ class Database:
         await self.close()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection[DictRow]]:
+    async def transaction(
+        self, answer_s: float | None = None
+    ) -> AsyncIterator[AsyncConnection[DictRow]]:
         """Give a connection inside a transaction that commits when the block ends well.
 
-        `StoreUnavailable` from the end of the block leaves open whether the commit took place.
+        `StoreUnavailable` from the end of the block leaves open whether the commit took place,
+        or will: a server that hung may yet carry out what it was sent.
+
+        Parameters
+        ----------
+        answer_s
+            How long all of it may take, where that is not what the database was opened with.
         """
+        limit_s = self._answer_s if answer_s is None else answer_s
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + limit_s
+        alarm: asyncio.TimerHandle | None = None
         try:
-            async with self._pool.connection() as connection:
+            async with self._pool.connection(min(limit_s, self._timeout_s)) as connection:
+                alarm = loop.call_at(give_up, _cut, connection)
                 yield connection
         except (PoolTimeout, PoolClosed, TooManyRequests) as error:
             raise StoreUnavailable(
@@ -107,22 +131,29 @@ class Database:
             ) from None
         except (psycopg.IntegrityError, psycopg.DataError) as error:
             raise BadValue(_refusal(error)) from None
+        finally:
+            if alarm is not None:
+                alarm.cancel()
 
-    async def fetch(self, sql: str, params: Params = ()) -> list[DictRow]:
+    async def fetch(
+        self, sql: str, params: Params = (), *, answer_s: float | None = None
+    ) -> list[DictRow]:
         """Run one statement, commit, and return its rows."""
-        async with self.transaction() as connection:
+        async with self.transaction(answer_s) as connection:
             cursor = await connection.execute(sql, params)
             return await cursor.fetchall() if cursor.description is not None else []
 
-    async def fetch_one(self, sql: str, params: Params = ()) -> DictRow | None:
+    async def fetch_one(
+        self, sql: str, params: Params = (), *, answer_s: float | None = None
+    ) -> DictRow | None:
         """Run one statement, commit, and return its first row."""
-        async with self.transaction() as connection:
+        async with self.transaction(answer_s) as connection:
             cursor = await connection.execute(sql, params)
             return await cursor.fetchone() if cursor.description is not None else None
 
-    async def execute(self, sql: str, params: Params = ()) -> int:
+    async def execute(self, sql: str, params: Params = (), *, answer_s: float | None = None) -> int:
         """Run one statement and commit; returns the number of rows it touched."""
-        async with self.transaction() as connection:
+        async with self.transaction(answer_s) as connection:
             return (await connection.execute(sql, params)).rowcount
 
     def _drop_broken(self) -> None:
@@ -133,6 +164,30 @@ class Database:
     async def _look_at_idle(self) -> None:
         with suppress(psycopg.Error, PoolClosed):
             await self._pool.check()
+
+
+class _Pool(AsyncConnectionPool[AsyncConnection[DictRow]]):
+    """A pool whose look at idle connections ends although the server hangs."""
+
+    @staticmethod
+    async def check_connection(conn: AsyncConnection[Any]) -> None:
+        alarm = asyncio.get_running_loop().call_later(_CHECK_S, _cut, conn)
+        try:
+            await AsyncConnectionPool.check_connection(conn)
+        finally:
+            alarm.cancel()
+
+
+def _cut(connection: AsyncConnection[Any]) -> None:
+    """Cut a connection under whoever waits for it: the wait ends with an OperationalError.
+
+    To cancel the wait instead would ask the server first, and wait for its answer.
+    """
+    with (
+        suppress(OSError, psycopg.Error),
+        socket.socket(fileno=os.dup(connection.fileno())) as link,
+    ):
+        link.shutdown(socket.SHUT_RDWR)
 
 
 def _refusal(error: psycopg.Error) -> str:

@@ -19,6 +19,7 @@ from models.markets import Market
 from models.orders import Fill, Order
 from store import conditional
 from store import journal_sql as sql
+from store.checkpoints import CheckpointFiles
 from store.database import Database
 from store.fills import book_fill, lock_agent
 from store.leases import Lease, lost
@@ -33,6 +34,7 @@ from store.rows import (
 )
 from store.session_log import SessionLog
 from store.settlement import book_settlement
+from store.versions import next_seq
 
 log = structlog.get_logger(__name__)
 
@@ -71,6 +73,9 @@ class PostgresJournal:
         *,
         spool_dir: Path,
         patience_s: float = 60.0,
+        may_trade_until: Callable[[], float] | None = None,
+        new_risk_s: float = 60.0,
+        checkpoints: CheckpointFiles | None = None,
     ) -> None:
         if lease.agent != agent:
             raise BadValue(f"journal of {agent}: the lease is {lease.agent}'s")
@@ -84,6 +89,17 @@ class PostgresJournal:
             "lease_holder": lease.holder,
         }
         self._log = SessionLog(database, lease, spool_dir)
+        self._may_trade_until = may_trade_until
+        self._new_risk_s = new_risk_s
+        self._checkpoints = checkpoints
+        if checkpoints is not None:
+            checkpoints.token = lease.token
+        self.away_s = 0.0
+        """How long Postgres has been away, in seconds; 0.0 while writes go to it directly."""
+        self.behind = 0
+        """Records that wait in the local file for Postgres."""
+        self.damaged: list[str] = []
+        """Names of local files that were damaged and set aside; people should hear of them."""
 
     async def start(self) -> None:
         await self._log.start()
@@ -100,6 +116,10 @@ class PostgresJournal:
         await self.close()
 
     # --- reading --------------------------------------------------------------------------------
+
+    async def drained(self, timeout_s: float | None = None) -> bool:
+        """Wait until nothing waits in the local file; False when that took longer."""
+        return self.behind == 0
 
     async def load(self) -> JournalState:
         """Read the agent's book as of one moment. Raises `LeaseLost` without the lease."""
@@ -245,7 +265,9 @@ class PostgresJournal:
     async def checkpoint(self, state: Mapping[str, Any]) -> None:
         """Keep the session's memory; the last ten are there to look at."""
         await self._fenced(
-            sql.CHECKPOINT, {"state": json_text(state)} | self._fence, self._patience_s
+            sql.CHECKPOINT,
+            {"state": json_text(state), "seq": next_seq()} | self._fence,
+            self._patience_s,
         )
 
     def signal(self, condition_id: str, kind: str, detail: Mapping[str, Any]) -> None:

@@ -85,8 +85,8 @@ ORDER_CHANGED = f"""
 CHECKPOINT = f"""
     WITH lease AS ({LEASE} FOR SHARE),
     made AS (
-        INSERT INTO agent_checkpoints (agent, lease_token, state)
-        SELECT %(lease_agent)s, %(lease_token)s, %(state)s::jsonb FROM lease RETURNING 1
+        INSERT INTO agent_checkpoints (agent, lease_token, seq, state)
+        SELECT %(lease_agent)s, %(lease_token)s, %(seq)s, %(state)s::jsonb FROM lease RETURNING 1
     ), pruned AS (
         DELETE FROM agent_checkpoints
         WHERE agent = %(lease_agent)s AND EXISTS (SELECT 1 FROM lease) AND id <= (

@@ -35,7 +35,13 @@ class LeaseStatus:
     """Negative once expired; meaningless without a holder."""
     heartbeat_age_s: float | None
     window_slug: str
+    successor: str = ""
+    """Flow run that is prepared to take over and said so lately; else empty."""
 
+
+RENEW_PATIENCE_S = 2.0
+ANNOUNCED_S = 10.0
+"""A successor that has said nothing for longer counts as gone."""
 
 # clock_timestamp() rather than now(): a statement that waited for the row's lock must judge
 # expiry by the time it got it.
@@ -49,6 +55,8 @@ _ACQUIRE = """
         token = lease.token + 1,
         flow_run_id = excluded.flow_run_id,
         window_slug = '',
+        successor = '',
+        successor_at = NULL,
         acquired_at = clock_timestamp(),
         expires_at = clock_timestamp() + %(ttl_s)s * interval '1 second',
         heartbeat_at = clock_timestamp()
@@ -56,21 +64,28 @@ _ACQUIRE = """
     RETURNING token
 """
 
-_RENEW = """
+_SUCCESSOR = f"""
+    CASE WHEN successor_at > clock_timestamp() - {ANNOUNCED_S} * interval '1 second'
+         THEN successor ELSE '' END
+"""
+
+_RENEW = f"""
     UPDATE agent_leases SET
         expires_at = clock_timestamp() + %(ttl_s)s * interval '1 second',
         heartbeat_at = clock_timestamp(),
         window_slug = coalesce(%(window_slug)s, window_slug)
     WHERE agent = %(agent)s AND token = %(token)s AND holder = %(holder)s
-"""
+    RETURNING {_SUCCESSOR} AS successor
+"""  # noqa: S608
 
-_STATUS = """
+_STATUS = f"""
     SELECT agent, coalesce(holder, '') AS holder, token, flow_run_id, window_slug,
            (holder IS NOT NULL AND expires_at > clock_timestamp()) AS live,
            extract(epoch FROM expires_at - clock_timestamp())::float8 AS expires_in_s,
-           extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 AS heartbeat_age_s
+           extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 AS heartbeat_age_s,
+           {_SUCCESSOR} AS successor
     FROM agent_leases
-"""
+"""  # noqa: S608
 
 
 async def acquire(
@@ -93,10 +108,17 @@ async def acquire(
     return None if row is None else Lease(agent, holder, row["token"], ttl_s, flow_run_id)
 
 
-async def renew(db: Database, lease: Lease, window_slug: str | None = None) -> None:
+async def renew(db: Database, lease: Lease, window_slug: str | None = None) -> str:
     """Extend the lease by its TTL and record the heartbeat.
 
     An expired lease that nobody took meanwhile can still be renewed: its token is the newest.
+    Waits for Postgres no longer than `RENEW_PATIENCE_S`, so that whoever depends on the lease
+    learns in time that it can't be renewed.
+
+    Returns
+    -------
+    str
+        Flow run of a successor that announced itself within the last `ANNOUNCED_S`, else empty.
 
     Raises
     ------
@@ -104,8 +126,24 @@ async def renew(db: Database, lease: Lease, window_slug: str | None = None) -> N
         Somebody else took it, or it was released or ended.
     """
     params = _params(lease) | {"ttl_s": lease.ttl_s, "window_slug": window_slug}
-    if await db.execute(_RENEW, params) == 0:
+    row = await db.fetch_one(_RENEW, params, answer_s=RENEW_PATIENCE_S)
+    if row is None:
         raise lost(lease)
+    return str(row["successor"])
+
+
+async def announce(db: Database, agent: str, flow_run_id: str) -> bool:
+    """Say that a prepared session waits to take over; say it again every few seconds.
+
+    The holder hears of it when it renews (`renew`), and whoever acquires the lease clears it.
+    False where the agent never had a lease: then it is free anyway.
+    """
+    changed = await db.execute(
+        "UPDATE agent_leases SET successor = %s, successor_at = clock_timestamp() WHERE agent = %s",
+        (flow_run_id, agent),
+        answer_s=RENEW_PATIENCE_S,
+    )
+    return changed > 0
 
 
 async def release(db: Database, lease: Lease) -> bool:
@@ -158,4 +196,5 @@ def _status(row: DictRow) -> LeaseStatus:
         expires_in_s=row["expires_in_s"],
         heartbeat_age_s=row["heartbeat_age_s"],
         window_slug=row["window_slug"],
+        successor=row["successor"],
     )

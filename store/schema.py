@@ -51,7 +51,7 @@ def check(url: str) -> list[str]:
     Compared are the migrations' head, tables, columns, types, defaults, indexes, unique and
     foreign keys (by alembic), and the names of CHECK constraints and triggers (by us).
     """
-    head = ScriptDirectory.from_config(_config()).get_current_head()
+    head = head_revision()
     with _connected(url) as connection:
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "compare_server_default": True}
@@ -70,6 +70,11 @@ def current_revision(url: str) -> str | None:
     """Return the migration the database is at, None before the first."""
     with _connected(url) as connection:
         return MigrationContext.configure(connection).get_current_revision()
+
+
+def head_revision() -> str | None:
+    """Return the newest migration of this code."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
 
 
 def _config() -> Config:

@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Identity, Index, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ForeignKey,
+    Identity,
+    Index,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from models.agents import AgentStatus, Lifecycle
@@ -52,16 +61,25 @@ class AgentLeaseRow(Table, table=True):
     acquired_ns: int = column("acquired_at", TimeNs)
     expires_ns: int = column("expires_at", TimeNs)
     heartbeat_ns: int = column("heartbeat_at", TimeNs)
+    successor: str = column("successor", Text, server_default="")
+    """Flow run of a session that is prepared to take over."""
+    successor_ns: int | None = column("successor_at", TimeNs, nullable=True)
+    """When it last said so."""
 
 
 class AgentCheckpointRow(Table, table=True):
     __tablename__ = "agent_checkpoints"
-    __table_args__ = (Index(None, "agent", text("id DESC")),)
+    __table_args__ = (
+        Index(None, "agent", text("id DESC")),
+        UniqueConstraint("agent", "lease_token", "seq", name="uq_agent_checkpoints_version"),
+    )
 
     id: int | None = column("id", BigInteger, Identity(always=True), primary_key=True, default=None)
     agent: str = column("agent", Text, ForeignKey("agents.name"))
     saved_ns: int = column("saved_at", TimeNs, server_default=text("now()"))
     lease_token: int = column("lease_token", BigInteger)
+    seq: int = column("seq", BigInteger)
+    """Grows with every write of a session; (lease_token, seq) says which of two is the later."""
     state: dict[str, Any] = column("state", JSONB)
 
 

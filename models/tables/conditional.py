@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Integer, Text, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from models.conditional import ConditionKind, ConditionState
@@ -62,6 +62,9 @@ class ConditionalOrderRow(Table, table=True):
     created_ns: int = column("created_at", TimeNs)
     updated_ns: int = column("updated_at", TimeNs)
     triggered_ns: int | None = column("triggered_at", TimeNs, nullable=True)
+    written_token: int = column("written_token", BigInteger, server_default="0")
+    written_seq: int = column("written_seq", BigInteger, server_default="0")
+    """With `written_token` the version of the last change; an earlier one changes nothing."""
 
 
 class ExecutionRow(Table, table=True):
@@ -100,3 +103,6 @@ class ExecutionRow(Table, table=True):
     state: ExecutionState = column("state", Word(ExecutionState))
     note: str = column("note", Text, server_default="")
     updated_ns: int = column("updated_at", TimeNs)
+    written_token: int = column("written_token", BigInteger, server_default="0")
+    written_seq: int = column("written_seq", BigInteger, server_default="0")
+    """With `written_token` the version of the last change; an earlier one changes nothing."""

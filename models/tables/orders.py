@@ -79,6 +79,9 @@ class OrderRow(Table, table=True):
     """Of the session that signed it."""
     created_ns: int = column("created_at", TimeNs)
     updated_ns: int = column("updated_at", TimeNs)
+    written_token: int = column("written_token", BigInteger, server_default="0")
+    written_seq: int = column("written_seq", BigInteger, server_default="0")
+    """With `written_token` the version of the last change; an earlier one changes nothing."""
 
 
 class OrderTransitionRow(Table, table=True):
