@@ -55,7 +55,8 @@ async def test_the_table_follows_the_agent_files(db: Database, make: Any) -> Non
 
 async def test_only_a_resume_ends_a_pause(db: Database) -> None:
     assert await agents.set_status(db, "alpha", AgentStatus.RUNNING)
-    await agents.pause(db, "alpha", "lost too much")
+    assert await agents.pause(db, "alpha", "lost a lot")
+    assert not await agents.pause(db, "alpha", "lost too much")
     assert not await agents.set_status(db, "alpha", AgentStatus.STOPPED)
     paused = await one(db)
     assert (paused.status, paused.desired, paused.reason) == (
