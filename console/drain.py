@@ -28,7 +28,7 @@ def wind_down(settings: Settings, say: Callable[[str], None]) -> bool:
     The worker's own way to stop would kill them on the spot. Without a database there is nobody
     to ask, and their leases lapse by themselves.
     """
-    if _worker(settings) is None:
+    if worker_process(settings) is None:
         return True
     try:
         return asyncio.run(_wind_down(settings, say, STOPPING, DRAIN_SECONDS))
@@ -75,14 +75,14 @@ async def _left(database: Database, settings: Settings) -> tuple[int, int]:
 
 
 def _flow_processes(settings: Settings) -> int:
-    worker = _worker(settings)
+    worker = worker_process(settings)
     try:
         return len(worker.children()) if worker is not None else 0
     except psutil.Error:
         return 0
 
 
-def _worker(settings: Settings) -> psutil.Process | None:
+def worker_process(settings: Settings) -> psutil.Process | None:
     """Return the process that runs the sessions, None while none can be running."""
     record = read_launch(settings.floor_home, "traders")
     return record.identity.process() if record is not None and record.state == "running" else None

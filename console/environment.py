@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from console.shared_prefect import shared_environment
 from models.settings import Settings, is_secret, variables
 from store.urls import urls
 
@@ -15,6 +16,8 @@ SUPERVISED_HOME = "FLOOR_SUPERVISED_HOME"
 """Marks every process the floor started, with the folder of its floor."""
 PROGRAM = "FLOOR_PROGRAM"
 """Names the program (of deployments/processes.yaml) a process belongs to."""
+HERE = "FLOOR_PROGRAMS"
+"""Names all programs that run on this host, with commas; the others run elsewhere."""
 
 _DAY_S = 86_400
 
@@ -23,11 +26,20 @@ _FOREIGN = ("CI", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONHOME", "VIRTUA
 
 
 def prefect_api_url(settings: Settings) -> str:
-    return f"http://127.0.0.1:{settings.prefect_port}/api"
+    return f"{prefect_ui_url(settings)}/api"
 
 
 def prefect_ui_url(settings: Settings) -> str:
-    return f"http://127.0.0.1:{settings.prefect_port}"
+    here = f"http://127.0.0.1:{settings.prefect_port}"
+    return (settings.prefect_url or here).removesuffix("/api")
+
+
+def prefect_login(settings: Settings) -> tuple[str, str] | None:
+    """Return user and password of Prefect's API, None where it asks for none."""
+    if settings.prefect_auth is None:
+        return None
+    user, _, password = settings.prefect_auth.get_secret_value().partition(":")
+    return user, password
 
 
 def prefect_environment(settings: Settings, *, server: bool = True) -> dict[str, str]:
@@ -47,7 +59,7 @@ def prefect_environment(settings: Settings, *, server: bool = True) -> dict[str,
 
 
 def _client(settings: Settings) -> dict[str, str]:
-    return {
+    return _login(settings, "PREFECT_API_AUTH_STRING") | {
         "PREFECT_HOME": str(settings.floor_home / "prefect"),
         "PREFECT_API_URL": prefect_api_url(settings),
         "PREFECT_PROFILES_PATH": str(settings.floor_home / "prefect" / "profiles.toml"),
@@ -65,7 +77,23 @@ def _client(settings: Settings) -> dict[str, str]:
     }
 
 
+def _login(settings: Settings, name: str) -> dict[str, str]:
+    login = settings.prefect_auth
+    return {} if login is None else {name: login.get_secret_value()}
+
+
 def _server(settings: Settings) -> dict[str, str]:
+    environment = _alone(settings) | _login(settings, "PREFECT_SERVER_API_AUTH_STRING")
+    if settings.listen_host != "127.0.0.1":
+        # A browser elsewhere must ask the server its page came from.
+        environment["PREFECT_SERVER_UI_API_URL"] = "/api"
+    if settings.prefect_shared:
+        environment |= shared_environment(urls(settings).redis)
+    return environment
+
+
+def _alone(settings: Settings) -> dict[str, str]:
+    """What a server needs that shares its database with no other."""
     ui = prefect_ui_url(settings)
     return {
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": urls(settings).prefect_database,

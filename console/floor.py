@@ -12,8 +12,15 @@ from pathlib import Path
 from subprocess import Popen
 
 from console.drain import wind_down
-from console.environment import INSTANCE, SUPERVISED_HOME, child_environment, prefect_ui_url
+from console.environment import (
+    HERE,
+    INSTANCE,
+    SUPERVISED_HOME,
+    child_environment,
+    prefect_ui_url,
+)
 from console.launch import die_with_parent
+from console.leave import leave
 from console.leftovers import end, leftovers
 from console.ports import check_ports
 from console.processes import Program, wanted_programs
@@ -76,6 +83,7 @@ def start(
     tell: Callable[[Progress], None],
     stopped: Callable[[], bool] = lambda: False,
     only: Collection[str] = (),
+    worker: bool = False,
 ) -> FloorRecord:
     """Start everything and return once all of it is ready.
 
@@ -89,6 +97,8 @@ def start(
         Asked often; True gives up and stops what was started.
     only
         Names of programs: just these and what they need. All when empty.
+    worker
+        Just the traders' worker: what it needs runs on another host.
 
     Raises
     ------
@@ -97,7 +107,7 @@ def start(
         not come up. Nothing that was started is left running.
     """
     home = settings.floor_home
-    programs = wanted_programs(settings, only)
+    programs = wanted_programs(settings, ("traders",) if worker else only, alone=worker)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _one_at_a_time(home):
         refuse_second(settings)
@@ -106,7 +116,7 @@ def start(
         forget(home)
         check_ports(settings, programs)
         try:
-            record = _spawn(settings, programs, foreground)
+            record = _spawn(settings, programs, foreground, worker)
             _wait_until_ready(settings, programs, record, tell, stopped)
         except BaseException:
             _end_all(home)
@@ -120,7 +130,8 @@ def stop(settings: Settings, say: Say, *, drain: bool = True) -> bool:
     Parameters
     ----------
     drain
-        Give running sessions time to cancel their orders first.
+        Give running sessions time to cancel their orders first. A host that only trades hands
+        its agents to the others; the whole floor has its sessions end.
     """
     home = settings.floor_home
     if not home.is_dir():
@@ -131,7 +142,7 @@ def stop(settings: Settings, say: Say, *, drain: bool = True) -> bool:
             forget(home)
             return False
         if drain and record is not None:
-            wind_down(settings, say)
+            (leave if record.worker else wind_down)(settings, say)
         say("stopping all processes")
         _end_all(home)
         return True
@@ -159,7 +170,9 @@ def _check_files(settings: Settings) -> None:
     load_policies(settings)
 
 
-def _spawn(settings: Settings, programs: list[Program], foreground: bool) -> FloorRecord:
+def _spawn(
+    settings: Settings, programs: list[Program], foreground: bool, worker: bool
+) -> FloorRecord:
     home = settings.floor_home
     shutil.rmtree(home / "tmp", ignore_errors=True)
     for folder in (home / "logs", run_folder(home), home / "prefect", home / "tmp"):
@@ -169,7 +182,8 @@ def _spawn(settings: Settings, programs: list[Program], foreground: bool) -> Flo
     configuration.write_text(render(settings, programs, instance), encoding="utf-8")
     socket_path(home).unlink(missing_ok=True)
     environment = child_environment(settings)
-    environment |= {INSTANCE: instance, SUPERVISED_HOME: str(home)}
+    names = [program.name for program in programs]
+    environment |= {INSTANCE: instance, SUPERVISED_HOME: str(home), HERE: ",".join(names)}
     process = spawn(
         configuration,
         home / "logs" / "supervisord.out",
@@ -179,7 +193,13 @@ def _spawn(settings: Settings, programs: list[Program], foreground: bool) -> Flo
     _children[process.pid] = process
     identity = Identity.of(process.pid)
     record = FloorRecord(
-        identity.pid, identity.created, instance, str(socket_path(home)), foreground
+        identity.pid,
+        identity.created,
+        instance,
+        str(socket_path(home)),
+        foreground,
+        programs=names,
+        worker=worker,
     )
     write_floor(home, record)
     return record
@@ -226,7 +246,7 @@ def _look(settings: Settings, program: Program, record: FloorRecord) -> str:
         raise FloorError(f"{program.about} keeps ending: {words}; see `floor logs {program.name}`")
     # A program that answers could be a stranger's unless ours has reached its port.
     begun = launch.state in ("running", "done")
-    if begun and is_ready(program, settings, record.instance):
+    if begun and is_ready(program, settings, record.instance, record.programs):
         return "ready"
     return _words(launch, program)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import structlog
 
-from console.environment import INSTANCE, PROGRAM, SUPERVISED_HOME, child_environment
+from console.environment import HERE, INSTANCE, PROGRAM, SUPERVISED_HOME, child_environment
 from console.leftovers import end_earlier
 from console.processes import Program, find_program
 from console.records import Identity, LaunchRecord, read_launch, write_launch
@@ -103,10 +103,11 @@ def wait_for_needs(
         It is not, after two minutes. supervisord starts the launcher again.
     """
     deadline = time.monotonic() + PATIENCE_S
+    here = os.environ[HERE].split(",") if HERE in os.environ else None
     for name in program.needs:
         need = find_program(name)
         told = False
-        while not is_ready(need, settings, instance):
+        while not is_ready(need, settings, instance, here):
             if time.monotonic() > deadline:
                 raise FloorError(f"{need.about} was not ready after {PATIENCE_S:.0f} s")
             if not told:

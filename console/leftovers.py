@@ -66,9 +66,9 @@ def end(processes: Iterable[psutil.Process]) -> None:
 
 def _end(processes: list[psutil.Process], first: signal.Signals, seconds: float) -> None:
     for process in processes:
-        _send(process, first)
+        send(process, first)
     for process in _wait(processes, seconds):
-        _send(process, signal.SIGKILL)
+        send(process, signal.SIGKILL)
     _wait(processes, LAST_SECONDS)
 
 
@@ -78,21 +78,23 @@ def _wait(processes: list[psutil.Process], seconds: float) -> list[psutil.Proces
     One that nobody collects (in a container without an init) has ended all the same.
     """
     deadline = time.monotonic() + seconds
-    while alive := [process for process in processes if _lives(process)]:
+    while alive := [process for process in processes if lives(process)]:
         if time.monotonic() > deadline:
             break
         time.sleep(0.05)
     return alive
 
 
-def _lives(process: psutil.Process) -> bool:
+def lives(process: psutil.Process) -> bool:
+    """Whether the process still runs; one that only waits to be collected does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
-def _send(process: psutil.Process, number: signal.Signals) -> None:
+def send(process: psutil.Process, number: signal.Signals) -> None:
+    """Send a signal; a process that has ended needs none."""
     try:
         process.send_signal(number)
     except psutil.NoSuchProcess:

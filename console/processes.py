@@ -1,5 +1,6 @@
 """The table of local processes (deployments/processes.yaml), read and checked."""
 
+import platform
 import sys
 from collections.abc import Collection, Iterable
 from functools import cache
@@ -33,7 +34,7 @@ class Program(BaseModel):
     about: str
     command: tuple[str, ...] = ()
     modes: tuple[TradingMode, ...] = tuple(TradingMode)
-    unless: Literal["", "database_url", "redis_url"] = ""
+    unless: Literal["", "database_url", "redis_url", "prefect_url", "sim_url"] = ""
     port: Literal["", "postgres_port", "redis_port", "sim_port", "prefect_port"] = ""
     ready: str = Field("started", pattern="^(postgres|redis|started|/.*)$")
     needs: tuple[str, ...] = ()
@@ -42,17 +43,33 @@ class Program(BaseModel):
 
     def wanted(self, settings: Settings) -> bool:
         """Whether these settings need the program here."""
-        replaced = bool(self.unless) and getattr(settings, self.unless) is not None
-        return settings.trading_mode in self.modes and not replaced
+        return settings.trading_mode in self.modes and not self.replaced(settings)
+
+    def replaced(self, settings: Settings) -> bool:
+        """Whether a server of your own stands in for it."""
+        return bool(self.unless) and getattr(settings, self.unless) is not None
 
     def port_number(self, settings: Settings) -> int | None:
         return int(getattr(settings, self.port)) if self.port else None
 
     def argv(self, settings: Settings) -> tuple[str, ...]:
         """Return the command with the project's Python and the settings filled in."""
-        values = {name: getattr(settings, name) for name in ("prefect_port", "sim_port")}
-        words = [word.format(**values) for word in self.command]
+        values = {
+            "prefect_port": settings.prefect_port,
+            "listen_host": settings.listen_host,
+            "host": settings.host_name or platform.node(),
+            "traders_pool": settings.traders_pool,
+        }
+        words: list[str] = []
+        for word in self.command:
+            words += _queues(settings) if word == "{queues}" else [word.format(**values)]
         return tuple(sys.executable if word == "python" else word for word in words)
+
+
+def _queues(settings: Settings) -> list[str]:
+    """Return the options that name the queues this host takes work from; none takes all."""
+    names = filter(None, settings.work_queues.split(","))
+    return [word for name in names for word in ("--work-queue", name)]
 
 
 @cache
@@ -83,20 +100,27 @@ def table(path: Path = TABLE) -> dict[str, Program]:
     return programs
 
 
-def wanted_programs(settings: Settings, only: Collection[str] = ()) -> list[Program]:
+def wanted_programs(
+    settings: Settings, only: Collection[str] = (), *, alone: bool = False
+) -> list[Program]:
     """Return the programs these settings need, in the order they start.
 
     Parameters
     ----------
     only
         Names; just these and what they need are returned. All when empty.
+    alone
+        Without what they need: that runs on another host.
 
     Raises
     ------
     ConfigError
         One of `only` is no program.
     """
-    chosen = set(table()) if not only else _with_needs(only)
+    if alone:
+        chosen = {find_program(name).name for name in only}
+    else:
+        chosen = set(table()) if not only else _with_needs(only)
     return [
         program for name, program in table().items() if name in chosen and program.wanted(settings)
     ]

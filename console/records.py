@@ -68,6 +68,10 @@ class FloorRecord:
     socket: str
     foreground: bool
     started_at: float = field(default_factory=time.time)
+    programs: list[str] = field(default_factory=list)
+    """What was started here, in order."""
+    worker: bool = False
+    """A host that only trades: its floor's servers run elsewhere."""
 
     @property
     def identity(self) -> Identity:

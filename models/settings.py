@@ -293,6 +293,18 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _open_servers_ask_who_it_is(self) -> Self:
+        login = self.prefect_auth.get_secret_value() if self.prefect_auth is not None else ""
+        if login and not all(login.partition(":")):
+            raise ValueError("PREFECT_AUTH=(not shown): must be user:password")
+        if self.listen_host not in ("127.0.0.1", "localhost", "::1") and not login:
+            raise ValueError(
+                f"LISTEN_HOST={self.listen_host}: whoever reaches Prefect's API can run programs "
+                "here; set PREFECT_AUTH to user:password, or listen on 127.0.0.1"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _ports_differ(self) -> Self:
         users: dict[int, str] = {}
         for name in ("sim_port", "postgres_port", "redis_port", "prefect_port"):
