@@ -55,15 +55,23 @@ def stop_wish() -> Iterator[Wish]:
             signal.signal(number, handler)
 
 
-def run(settings: Settings, console: Console, only: Collection[str] = ()) -> int:
-    """Run the floor until somebody asks to stop; returns the exit code."""
+def run(
+    settings: Settings, console: Console, only: Collection[str] = (), *, worker: bool = False
+) -> int:
+    """Run the floor, or just its `worker` here, until asked to stop; returns the exit code."""
     floor.refuse_second(settings)
     with stop_wish() as wish:
-        say(console, f"starting the floor in {settings.floor_home} (mode {settings.trading_mode})")
+        what = "a worker of the floor" if worker else "the floor"
+        say(console, f"starting {what} in {settings.floor_home} (mode {settings.trading_mode})")
         try:
             with progress(console) as tell:
                 record = floor.start(
-                    settings, foreground=True, tell=tell, stopped=wish.asked, only=only
+                    settings,
+                    foreground=True,
+                    tell=tell,
+                    stopped=wish.asked,
+                    only=only,
+                    worker=worker,
                 )
         except floor.Interrupted:
             say(console, "stopped; nothing is left running")

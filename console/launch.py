@@ -56,20 +56,32 @@ def launch(program: Program, settings: Settings) -> None:
     home = settings.floor_home
     instance = os.environ.get(INSTANCE, "")
     die_with_parent(signal.Signals[f"SIG{program.stop.signal}"])
-    # A shell's background job starts with these ignored, and exec would hand that on.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
+    prepare_signals()
     if ended := end_earlier(home, program.name):
         log.warning("ended_leftovers", program=program.name, processes=ended)
     record = first_record(home, program, instance)
     write_launch(home, program.name, record)
     time.sleep(pause_s(record.starts, record.starts[-1]))
     wait_for_needs(program, settings, instance, lambda note: _note(home, program, record, note))
+    become(program, settings, replace(record, state="running"))
+
+
+def become(program: Program, settings: Settings, record: LaunchRecord) -> None:
+    """Replace this process by the program, and write down that it runs. Does not return."""
     argv, environment, folder = command(program, settings)
     os.chdir(folder)
-    write_launch(home, program.name, replace(record, state="running"))
+    write_launch(settings.floor_home, program.name, record)
     log.info("starting", program=program.name)
     os.execve(argv[0], list(argv), environment)  # noqa: S606 - no shell is wanted
+
+
+def prepare_signals() -> None:
+    """Take every signal as a program expects it.
+
+    A shell's background job starts with some ignored, and exec would hand that on.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def first_record(home: Path, program: Program, instance: str) -> LaunchRecord:

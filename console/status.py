@@ -104,16 +104,16 @@ def _liquidity(settings: Settings) -> dict[str, Any] | None:
 
 
 def _programs(settings: Settings, record: FloorRecord | None) -> list[ProgramStatus]:
+    programs = wanted_programs(settings)
     if record is None:
-        return [_row(settings, program, None, "") for program in wanted_programs(settings)]
+        return [_row(settings, program, None, "") for program in programs]
+    if record.programs:
+        programs = [program for program in programs if program.name in record.programs]
     try:
         seen = {row.name: row.state for row in Supervisor(record.socket).states()}
     except NotReady:
         seen = {}
-    return [
-        _row(settings, program, record, seen.get(program.name, ""))
-        for program in wanted_programs(settings)
-    ]
+    return [_row(settings, program, record, seen.get(program.name, "")) for program in programs]
 
 
 def _row(
