@@ -1,6 +1,5 @@
 """The table of local processes (deployments/processes.yaml), read and checked."""
 
-import platform
 import sys
 from collections.abc import Collection, Iterable
 from functools import cache
@@ -57,13 +56,18 @@ class Program(BaseModel):
         values = {
             "prefect_port": settings.prefect_port,
             "listen_host": settings.listen_host,
-            "host": settings.host_name or platform.node(),
+            "worker": worker_name(settings),
             "traders_pool": settings.traders_pool,
         }
         words: list[str] = []
         for word in self.command:
             words += _queues(settings) if word == "{queues}" else [word.format(**values)]
         return tuple(sys.executable if word == "python" else word for word in words)
+
+
+def worker_name(settings: Settings) -> str:
+    """Return what Prefect calls this host's worker of sessions."""
+    return f"traders-{settings.host_name}" if settings.host_name else "traders"
 
 
 def _queues(settings: Settings) -> list[str]:

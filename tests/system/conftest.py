@@ -13,6 +13,13 @@ WINDOW_S = 60
 
 @pytest.fixture(scope="module")
 def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Floor]:
+    yield from make_floor(tmp_path_factory)
+
+
+def make_floor(
+    tmp_path_factory: pytest.TempPathFactory, *words: str, **extra: str
+) -> Iterator[Floor]:
+    """Start a floor by ``floor up`` with more `words` and variables, and stop it in the end."""
     home = tmp_path_factory.mktemp("floor")
     postgres, redis, prefect, simulator = free_ports(4)
     wanted = {
@@ -27,11 +34,12 @@ def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Floor]:
         "ENVIRONMENT": "test",
         # Windows played fifteen times too fast lose money fifteen times as fast.
         "MAX_DAILY_LOSS": "100000",
+        **extra,
     }
     environment = {**os.environ, **wanted}
     settings = Settings(_env_file=None, **{key.lower(): value for key, value in wanted.items()})
     floor = Floor(home, environment, settings)
-    started = floor.command("up")
+    started = floor.command("up", *words)
     assert started.returncode == 0, started.stdout + started.stderr
     try:
         yield floor
