@@ -12,7 +12,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from subprocess import DEVNULL, STDOUT, Popen
 from typing import Any
-from xmlrpc.client import Error, ServerProxy, Transport
+from xmlrpc.client import Error, Fault, ServerProxy, Transport
 
 from console.environment import INSTANCE, PROGRAM, SUPERVISED_HOME
 from console.launch import WRONG_SETTINGS
@@ -79,10 +79,32 @@ class Supervisor:
     def shutdown(self) -> None:
         self._call("shutdown")
 
-    def _call(self, method: str) -> Any:
+    def stop_program(self, name: str) -> None:
+        """Have a program stopped, and left so until `start_program`; does not wait for its end.
+
+        Raises
+        ------
+        NotReady
+            supervisord does not answer, or the program does not run.
+        """
+        self._call("stopProcess", name, False)
+
+    def start_program(self, name: str) -> None:
+        """Have a program started again; does not wait until it serves.
+
+        Raises
+        ------
+        NotReady
+            supervisord does not answer, or the program runs already.
+        """
+        self._call("startProcess", name, False)
+
+    def _call(self, method: str, *arguments: Any) -> Any:
         try:
             with ServerProxy("http://localhost", transport=_Transport(self._path)) as proxy:
-                return getattr(proxy.supervisor, method)()
+                return getattr(proxy.supervisor, method)(*arguments)
+        except Fault as error:
+            raise NotReady(f"supervisord refuses {method}: {error.faultString}") from None
         except (OSError, Error, HTTPException) as error:
             raise NotReady(f"supervisord does not answer ({type(error).__name__})") from None
 

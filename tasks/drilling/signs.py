@@ -39,7 +39,7 @@ class Signs:
         self._pattern = re.compile(pattern)
         self._told: set[str] = set()
         self._token = 0
-        self._starts: dict[str, int] = {}
+        self._started: dict[str, float] = {}
         self._logs: dict[Path, int] = {}
         self._since_ns = 0
 
@@ -48,7 +48,7 @@ class Signs:
         self._since_ns = time.time_ns()
         lease = (await self._stage.leases()).get(self._agent)
         self._token = lease.token if lease is not None else 0
-        self._starts = {name: self._stage.programs.starts(name) for name in PROGRAMS}
+        self._started = {name: self._stage.programs.started(name) for name in PROGRAMS}
         self._logs = {path: path.stat().st_size for path in self._stage.logs.glob("*.log")}
 
     async def look(self) -> None:
@@ -67,11 +67,11 @@ class Signs:
         self.first = min(matching, key=lambda one: one.at_ns, default=None)
 
     def _in_programs(self) -> list[Sign]:
-        now = time.time_ns()
+        started = {name: self._stage.programs.started(name) for name in PROGRAMS}
         return [
-            Sign(now, f"program {name} started again")
-            for name in PROGRAMS
-            if self._stage.programs.starts(name) > self._starts.get(name, 0)
+            Sign(int(at * SECOND_NS), f"program {name} started again")
+            for name, at in started.items()
+            if at > self._started[name]
         ]
 
     def _in_logs(self) -> list[Sign]:

@@ -34,8 +34,8 @@ class Programs(Protocol):
         """Return the process of a program that runs."""
         ...
 
-    def starts(self, name: str) -> int:
-        """Return how often the program was started lately."""
+    def started(self, name: str) -> float:
+        """Return when the program was last started, in seconds since the epoch; 0 for never."""
         ...
 
     def stop(self, name: str) -> None:
@@ -78,7 +78,7 @@ class Stage:
         self._stack = AsyncExitStack()
         self._address = str(Account.from_key(signing_key(settings).get_secret_value()).address)
         self._http = httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{settings.sim_port}", timeout=ANSWER_S, trust_env=False
+            base_url=settings.simulator_url, timeout=ANSWER_S, trust_env=False
         )
 
     async def __aenter__(self) -> Self:
