@@ -13,7 +13,7 @@ from store.urls import urls
 from tasks.agent_files import read_agents
 from tasks.collector import Collector
 from tasks.guards import watch_for_halt
-from tasks.handover import schedule_successor
+from tasks.handover import successor_of_this_run
 from tasks.logs import configure_logs
 from venue.polymarket.discovery import GammaDiscovery
 from venue.polymarket.feed import PublicFeed
@@ -21,7 +21,7 @@ from venue.polymarket.feed import PublicFeed
 
 @flow(name="collect", flow_run_name="collect")
 async def collect() -> str:
-    """Collect for one session, then hand over to the next."""
+    """Collect for one session, and until the next one is at work."""
     settings = load_settings()
     configure_logs(settings.log_level)
     addresses = urls(settings)
@@ -36,8 +36,6 @@ async def collect() -> str:
         discovery = await stack.enter_async_context(GammaDiscovery(settings))
         await stack.enter_async_context(watch_for_halt(database, halt))
         collector = Collector(selectors, PublicFeed(settings), discovery, database, writer, bus)
-        await collector.run(settings.session_seconds, halt)
+        await collector.run(settings.session_seconds, halt, successor_of_this_run())
         written, dropped = writer.written, writer.dropped
-    if not halt.is_set() and not collector.superseded:
-        await schedule_successor()
     return f"{collector.events} events heard, {written} rows kept, {dropped} lost"

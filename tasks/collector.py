@@ -6,7 +6,8 @@ prices are kept whole. Everything is also published to Redis, which may miss som
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -42,6 +43,14 @@ AHEAD = 1
 GIVE_UP_S = 3600
 """A window still unresolved this long after its end is no longer asked about."""
 STATE_KEY = "collect"
+SILENT_S = 10.0
+"""A collector that hears nothing for so long says nevertheless that it lives."""
+OVERLAP_S = 5.0
+"""How long a collector goes on beside its successor; what both keep is kept once."""
+CALL_AGAIN_S = 60.0
+"""A successor that is not at work this long after it was called is called again."""
+
+Call = Callable[[int], Awaitable[object]]
 
 
 class Collector:
@@ -71,32 +80,57 @@ class Collector:
         self._strikes: dict[tuple[str, Settlement, int], int] = {}
         self._since_ns = time.time_ns()
         self.events = 0
-        self.superseded = False
-        """Whether a later collector is at work, so that this one ended."""
+        self._succeeded = asyncio.Event()
+        self._silent_until = time.monotonic() + SILENT_S
+
+    @property
+    def superseded(self) -> bool:
+        """Whether a later collector is at work, so that this one ends."""
+        return self._succeeded.is_set()
 
     @property
     def watching(self) -> list[str]:
         return sorted(market.slug for market in self._watched.values())
 
-    async def run(self, seconds: float, halt: asyncio.Event | None = None) -> None:
-        """Collect for `seconds`, until `halt` is set, or until a later collector is at work."""
+    async def run(
+        self, seconds: float, halt: asyncio.Event | None = None, call: Call | None = None
+    ) -> None:
+        """Collect for `seconds`, until `halt` is set, or until a later collector is at work.
+
+        With `call` the end of `seconds` ends nothing: successors are called, given how often one
+        was called before plus one, until one is at work and a little longer, so that nothing is
+        missed between the two.
+        """
         await self._feed.start(self._take)
         loops = [
             asyncio.create_task(self._conflate()),
             asyncio.create_task(self._follow_windows()),
         ]
         stop = asyncio.create_task((halt or asyncio.Event()).wait())
+        over = asyncio.create_task(self._until_over(seconds, call))
         try:
-            done, _ = await asyncio.wait(
-                [*loops, stop], timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-            )
+            done, _ = await asyncio.wait([*loops, stop, over], return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stop}:
                 task.result()
         finally:
-            for task in (*loops, stop):
+            for task in (*loops, stop, over):
                 task.cancel()
-            await asyncio.gather(*loops, stop, return_exceptions=True)
+            await asyncio.gather(*loops, stop, over, return_exceptions=True)
             await self._feed.close()
+
+    async def _until_over(self, seconds: float, call: Call | None) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._succeeded.wait()
+        attempt = 0
+        while call is not None and not self.superseded:
+            attempt += 1
+            await call(attempt)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CALL_AGAIN_S):
+                    await self._succeeded.wait()
+        if self.superseded and call is not None:
+            await asyncio.sleep(OVERLAP_S)
 
     # --- what the venue says --------------------------------------------------------------------
 
@@ -162,7 +196,7 @@ class Collector:
     # --- windows --------------------------------------------------------------------------------
 
     async def _follow_windows(self) -> None:
-        while not self.superseded:
+        while True:
             for selector in self._selectors:
                 await self._try("watch", self._watch_current(selector))
             await self._try("drop", self._drop_ended())
@@ -179,10 +213,15 @@ class Collector:
             log.error("collector_step_failed", step=what, reason=repr(error))
 
     async def _note(self) -> None:
-        """Say that we live, unless a later collector does: one is enough."""
+        """Say that we live, unless a later collector does: one is enough.
+
+        Before anything is heard nothing is said: an earlier one goes on as long.
+        """
+        if self.superseded or (not self.events and time.monotonic() < self._silent_until):
+            return
         noted = await state.get(self._database, STATE_KEY)
         if noted is not None and noted.get("since_ns", 0) > self._since_ns:
-            self.superseded = True
+            self._succeeded.set()
             log.info("collector_superseded")
             return
         await state.put(self._database, STATE_KEY, self._facts())

@@ -11,6 +11,7 @@ from models.agents import AgentStatus, Lifecycle
 from models.errors import StoreUnavailable
 from store import risk, state
 from store.database import Database
+from store.session_halts import session_halt
 
 log = structlog.get_logger(__name__)
 
@@ -78,10 +79,12 @@ async def watch_for_halt(
     halt: asyncio.Event,
     agent: str | None = None,
     home: Path | None = None,
+    flow_run_id: str = "",
 ) -> AsyncIterator[None]:
     """Set `halt` within about a second of the floor being halted or the agent paused.
 
-    With `home` the kill switch's file there counts too: it works while Postgres is away.
+    With `home` the kill switch's file there counts too: it works while Postgres is away. With
+    `flow_run_id` a wish that this very run should end counts as well.
 
     Prefect's own cancellation stops working for a run that lived through a server outage, so a
     session must not rely on it alone.
@@ -91,6 +94,7 @@ async def watch_for_halt(
         while not halt.is_set():
             try:
                 reason = _kill_file_reason(home) or await halt_reason(database, agent)
+                reason = reason or await session_halt(database, flow_run_id)
             except StoreUnavailable:
                 reason = ""
             except Exception as error:  # whatever it is, the next look must still come

@@ -115,6 +115,42 @@ async def test_of_two_collectors_the_earlier_one_ends(bench: Bench) -> None:
     await late
 
 
+async def test_a_collector_past_its_time_goes_on_until_its_successor_is_at_work(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collecting, "OVERLAP_S", 1.5)
+    monkeypatch.setattr(collecting, "CALL_AGAIN_S", 0.3)
+    halt = asyncio.Event()
+    calls: list[int] = []
+
+    async def call(attempt: int) -> None:
+        calls.append(attempt)
+
+    first = await bench.make()
+    early = asyncio.create_task(first.run(0.5, halt, call))
+
+    async def called_again() -> bool:
+        return len(calls) >= 2
+
+    await bench.until("a successor that does not come is called again", called_again)
+    assert not early.done()
+    second = await bench.make()
+    late = asyncio.create_task(second.run(600, halt))
+
+    async def superseded() -> bool:
+        return first.superseded
+
+    await bench.until("the successor says that it is at work", superseded)
+    # It has heard something by then, and both listen for a while.
+    assert second.events > 0 and not early.done()
+    began = time.monotonic()
+    async with asyncio.timeout(30):
+        await early
+    assert time.monotonic() - began > 1.0
+    halt.set()
+    await late
+
+
 async def test_a_market_that_contradicts_the_books_holds_up_no_other(bench: Bench) -> None:
     start_s = bench.discovery.window_start_s("15m", int(time.time()))
     for at_s in (start_s, start_s + WINDOW_S):
