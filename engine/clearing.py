@@ -1,7 +1,7 @@
 """Clearing: whether an order may be sent, by every policy and by the floor's shared limit."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -165,6 +165,17 @@ class Clearing:
     def done(self, request: OrderRequest) -> None:
         """The order is in the books, or nothing was sent."""
         self._pending.pop(request.intent_id, None)
+
+    # --- over a restart -------------------------------------------------------------------------
+
+    def snapshot(self) -> list[int]:
+        """Return when orders were sent within the last minute, in ns: rates are limited."""
+        self._rates(self._now_ns())
+        return list(self._sent)
+
+    def restore(self, sent_ns: Iterable[int]) -> None:
+        """Take back what `snapshot` returned."""
+        self._sent = deque(int(at_ns) for at_ns in sent_ns)
 
     # --- facts ----------------------------------------------------------------------------------
 

@@ -101,6 +101,26 @@ class Desk:
         self.guards.load(state.conditions)
         self.executions.load(state.executions, state.markets)
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return what a successor must know beside the journal, JSON-serialisable."""
+        return {
+            "count": self._count,
+            "broke_on_day": self._broke_on_day,
+            "sent_ns": self.clearing.snapshot(),
+            "sender": self._sender.snapshot(),
+            "guards": self.guards.snapshot(),
+            "executions": self.executions.snapshot(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what `snapshot` returned; call it after `load`."""
+        self._count = int(state["count"])
+        self._broke_on_day = int(state["broke_on_day"])
+        self.clearing.restore(state["sent_ns"])
+        self._sender.restore(state["sender"])
+        self.guards.restore(state["guards"])
+        self.executions.restore(state["executions"])
+
     def order_ended(self, order: Order) -> None:
         self._index.add((order,))
         self.guards.order_ended(order)

@@ -5,7 +5,7 @@ each market a `MarketIndicators` that is told of that market's books and trades.
 anything, by the venue's clock, so the same events always give the same values.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -73,6 +73,12 @@ class Sampler:
         for one in self._indicators:
             one.gap()
 
+    def snapshot(self) -> list[int]:
+        return [self._every_ns, self._end_ns, self._last_ns]
+
+    def restore(self, state: Sequence[int]) -> None:
+        _, self._end_ns, self._last_ns = map(int, state)
+
     def _close(self, ts_ns: int) -> None:
         for one in self._indicators:
             one.close(ts_ns)
@@ -112,21 +118,54 @@ class Scope:
                 sampler.gap()
 
     def snapshot(self) -> dict[str, Any]:
-        return {name: [repr(one), one.snapshot()] for name, one in self.indicators.items()}
+        return {
+            "indicators": {
+                name: [repr(one), one.snapshot()] for name, one in self.indicators.items()
+            },
+            "samplers": {
+                source.value: [one.snapshot() for one in samplers]
+                for source, samplers in self.samplers.items()
+            },
+        }
 
-    def restore(self, state: Mapping[str, Any]) -> Iterable[str]:
-        """Take back what is of equal indicators; yield one text for each that is not."""
+    def restore(self, state: Mapping[str, Any], gap: bool) -> Iterable[str]:
+        """Take back what is of equal indicators; yield one text for each that is not.
+
+        Parameters
+        ----------
+        gap
+            Something may have been missed since: sampling begins anew.
+        """
+        memories = state.get("indicators", {})
         for name, one in self.indicators.items():
-            if name not in state:
+            if name not in memories:
+                gap = True
                 continue
             try:
-                known_as, memory = state[name]
+                known_as, memory = memories[name]
                 if known_as != repr(one):
                     raise BadValue(f"was {known_as}, is {one!r} now")
                 one.restore(memory)
             except (BadValue, TypeError, ValueError) as error:
+                gap = True
                 yield f"indicator {name!r} starts anew: {error}"
-        self.gap()
+        try:
+            gap = gap or not self._resume(state.get("samplers", {}))
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            gap = True
+            yield f"sampling starts anew: {error!r}"
+        if gap:
+            self.gap()
+
+    def _resume(self, state: Mapping[str, Any]) -> bool:
+        """Go on within the sampling periods; False where they are others now."""
+        for source, samplers in self.samplers.items():
+            memories = state.get(source.value, [])
+            if [one.snapshot()[0] for one in samplers] != [memory[0] for memory in memories]:
+                return False
+            for one, memory in zip(samplers, memories, strict=True):
+                one.restore(memory)
+        return True
 
 
 class MarketIndicators:
@@ -209,7 +248,13 @@ class MarketIndicators:
         return one
 
     def snapshot(self) -> dict[str, Any]:
-        return self._scope.snapshot()
+        return {**self._scope.snapshot(), "top": self._top}
+
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        """Take back the best levels a snapshot was made at: the same again change nothing."""
+        if state.get("top") is not None:
+            bid, bid_size, ask, ask_size = map(int, state["top"])
+            self._top = (bid, bid_size, ask, ask_size)
 
 
 class Indicators:
@@ -226,6 +271,7 @@ class Indicators:
         self._assets: dict[str, Scope] = {}
         self._spot_ns: dict[str, int] = {}
         self._brought: dict[str, Mapping[str, Any]] = {}
+        self._gap = True
         self.hears_spot = bool(spot)
 
     def asset(self, asset: str) -> Scope:
@@ -236,11 +282,14 @@ class Indicators:
     def market(self, condition_id: str, asset: str) -> MarketIndicators:
         """Make a market's indicators; what an earlier session knew of it goes on."""
         scope = Scope(self._of_market)
+        found = MarketIndicators(scope, self.asset(asset))
         brought = self._brought.pop(condition_id, None)
         if brought is not None:
-            for fault in scope.restore(brought):
+            for fault in scope.restore(brought, self._gap):
                 log.warning("indicator_not_restored", market=condition_id, reason=fault)
-        return MarketIndicators(scope, self.asset(asset))
+            if not self._gap:
+                found.go_on(brought)
+        return found
 
     # --- told from outside ----------------------------------------------------------------------
 
@@ -257,24 +306,47 @@ class Indicators:
 
     # --- over a restart -------------------------------------------------------------------------
 
-    def snapshot(self, markets: Mapping[str, MarketIndicators]) -> dict[str, Any]:
-        """Return the memory of every asset and of the markets given, JSON-serialisable."""
-        state = {}
+    def snapshot(
+        self, markets: Mapping[str, MarketIndicators], waiting: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """Return the memory of every asset and of the markets given, JSON-serialisable.
+
+        Parameters
+        ----------
+        waiting
+            Markets that were brought along and are not asked for yet, to be handed on.
+        """
+        state: dict[str, Any] = {}
         if self.hears_spot:
             state["assets"] = {asset: scope.snapshot() for asset, scope in self._assets.items()}
+            state["spot_ns"] = dict(self._spot_ns)
         if self._of_market:
-            state["markets"] = {key: one.snapshot() for key, one in markets.items()}
+            brought = {key: one for key, one in self._brought.items() if key in waiting}
+            state["markets"] = brought | {key: one.snapshot() for key, one in markets.items()}
         return state
 
-    def restore(self, state: Mapping[str, Any]) -> list[str]:
+    def restore(
+        self, state: Mapping[str, Any], gap: bool = True, known: Collection[str] = ()
+    ) -> list[str]:
         """Take back what `snapshot` returned; return one text per indicator that starts anew.
 
         Markets come back when they are asked for.
+
+        Parameters
+        ----------
+        gap
+            Something may have been missed since: each goes on with its next sampling period.
+            Without a gap everything goes on as if nothing had happened.
+        known
+            Assets whose prices since then are told by `on_spot` next: they have no gap.
         """
         faults: list[str] = []
+        self._gap = gap
         try:
             for asset, memory in state.get("assets", {}).items():
-                faults += self.asset(str(asset)).restore(memory)
+                faults += self.asset(str(asset)).restore(memory, gap and asset not in known)
+            spot_ns = state.get("spot_ns", {})
+            self._spot_ns.update({str(asset): int(ts_ns) for asset, ts_ns in spot_ns.items()})
             self._brought = dict(state.get("markets", {}))
         except (AttributeError, TypeError, ValueError) as error:
             faults.append(f"indicators start anew: {error!r}")

@@ -1,8 +1,9 @@
 """The markets a trader knows: their books, their views, whether their data are fresh."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine.book import Ladder
 from engine.indicators import Indicators
@@ -35,6 +36,10 @@ class Listener(Protocol):
 
     def tell(self, hook: str, news: object) -> None:
         """Call a hook of the strategy soon."""
+        ...
+
+    def rouse(self) -> None:
+        """Look now, whatever the cadence: perhaps the data are no longer to be trusted."""
         ...
 
 
@@ -83,6 +88,8 @@ class MarketData:
         self.states: dict[str, MarketState] = {}
         self.strikes: dict[str, int] = {}
         """Strikes an earlier session knew, by condition id."""
+        self.paces: dict[str, Mapping[str, Any]] = {}
+        """Where an earlier session's windows were, by condition id: see `engine.pace`."""
         self.indicators = indicators or Indicators()
         """What the strategy declared; fed here."""
         self._orders = orders
@@ -115,9 +122,14 @@ class MarketData:
         def fresh(now_ns: int) -> bool:
             return self.fresh(ladder, asset, now_ns)
 
+        def fresh_until() -> int:
+            return self.fresh_until_ns(ladder, asset)
+
         spot = self.history(asset, SpotSource.CHAINLINK)
         features = self.indicators.market(market.condition_id, asset)
-        view = MarketView(market, ladder, spot, self._orders, self._portfolio, fresh, features)
+        view = MarketView(
+            market, ladder, spot, self._orders, self._portfolio, fresh, features, fresh_until
+        )
         state = self.states[market.condition_id] = MarketState(market, view)
         return state
 
@@ -143,6 +155,21 @@ class MarketData:
         if not ladder.ready or ladder.crossed or now_ns - ladder.recv_ns > self._max_book_ns:
             return False
         return now_ns - self._spot_recv_ns.get(asset, 0) <= self._max_spot_ns
+
+    def fresh_until_ns(self, ladder: Ladder, asset: str) -> int:
+        """The last moment at which these data are young enough, if nothing comes; 0 if none."""
+        book_ns = ladder.recv_ns + self._max_book_ns
+        until = min(book_ns, self._spot_recv_ns.get(asset, 0) + self._max_spot_ns)
+        return until if self.fresh(ladder, asset, until) else 0
+
+    def spot_heard_ns(self) -> dict[str, int]:
+        """When each asset's price was last heard."""
+        return dict(self._spot_recv_ns)
+
+    def hear_spot(self, recv_ns: Mapping[str, int]) -> None:
+        """Take over when prices were last heard: they are as old as they are."""
+        for asset, at_ns in recv_ns.items():
+            self._spot_recv_ns[asset] = max(at_ns, self._spot_recv_ns.get(asset, 0))
 
     def marks_e4(self) -> dict[str, int]:
         """What each held token could be sold for: its best bid, where there is one."""
@@ -187,12 +214,16 @@ class MarketData:
             if state.window is not None:
                 state.window.touch()
 
-    def spot(self, event: SpotTick) -> None:
+    def past_spot(self, event: SpotTick) -> None:
+        """Take a price that tells only of the past."""
         self.history(event.asset, event.source).append(event.ts_ns, event.price_e8)
+        if event.source is SpotSource.CHAINLINK and self.indicators.hears_spot:
+            self.indicators.on_spot(event.asset, event.ts_ns, event.price_e8)
+
+    def spot(self, event: SpotTick) -> None:
+        self.past_spot(event)
         if event.source is not SpotSource.CHAINLINK:
             return
-        if self.indicators.hears_spot:
-            self.indicators.on_spot(event.asset, event.ts_ns, event.price_e8)
         self._spot_recv_ns[event.asset] = event.recv_ns
         for state in self.states.values():
             if state.window is not None and state.market.asset == event.asset:
@@ -216,3 +247,4 @@ class MarketData:
         for state in self.states.values():
             if state.window is not None:
                 state.window.touch()
+                state.window.rouse()

@@ -13,7 +13,7 @@ from engine.order_pulse import Pulse
 from engine.order_states import Acked, Lost, OrderLife, Refused, Sent, Signed, advance, intended
 from engine.ports import Clock, Journal, Venue
 from engine.reservations import cash_limited, reserved_cash_e6, reserved_shares_e6
-from models.errors import BadValue, VenueError, VenueRejected, VenueUnavailable
+from models.errors import BadValue, Suspended, VenueError, VenueRejected, VenueUnavailable
 from models.markets import Market
 from models.orders import Order, OrderRequest, OrderState, SignedOrder
 
@@ -36,6 +36,8 @@ class Placer:
         Writes down every change, now.
     written
         Sees that changes get written.
+    held
+        Why nothing may be sent now, empty while it may.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Placer:
         absorb: Callable[[], None],
         flush: Later,
         written: Later,
+        held: Callable[[], str] = str,
     ) -> None:
         self._books = books
         self._doubts = doubts
@@ -62,6 +65,7 @@ class Placer:
         self._absorb = absorb
         self._flush = flush
         self._written = written
+        self._held = held
         self._placing: dict[str, tuple[Order, Market]] = {}
 
     # --- reservations of wishes that are not in the books yet ---------------------------------
@@ -83,9 +87,14 @@ class Placer:
         existing = self._books.in_force(request.intent_id)
         if existing is not None:
             return existing
+        self._refuse_if_held()
         with self._wish(request, market) as wish:
             signed = await self._prepare(wish, market)
         return await self._post(signed)
+
+    def _refuse_if_held(self) -> None:
+        if held := self._held():
+            raise Suspended(f"trading is suspended: {held}")
 
     @contextlib.contextmanager
     def _wish(self, request: OrderRequest, market: Market) -> Iterator[OrderLife]:
@@ -124,6 +133,11 @@ class Placer:
 
     async def _post(self, signed: SignedOrder) -> Order:
         order_id = signed.order_id
+        if held := self._held():
+            # Held back while it was being committed: it must not leave any more.
+            self._withdraw(signed, f"trading is suspended: {held}")
+            await self._written()
+            raise Suspended(f"trading is suspended: {held}")
         # Written down with the answer: now it would only hold the order up, and SIGNED says enough.
         self._books.tell(order_id, Sent())
         self._signals.beat.set()
@@ -160,6 +174,7 @@ class Placer:
             return existing
         if old.order.state.terminal:
             return old.order
+        self._refuse_if_held()
         with self._wish(request, market) as wish:
             signed = await self._prepare(wish, market)
         try:

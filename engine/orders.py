@@ -110,8 +110,9 @@ class OrderManager:
         self._signals = Signals()
         self._placer = Placer(
             self._books, self._doubts, self._pulse, self._signals, venue, journal, clock,
-            absorb=self._absorb, flush=self.flush, written=self._written,
+            absorb=self._absorb, flush=self.flush, written=self._written, held=lambda: self._held,
         )  # fmt: skip
+        self._held = ""
         self._running = False
         self._fenced = False
         self._recovered = True
@@ -119,11 +120,11 @@ class OrderManager:
 
     # --- starting -----------------------------------------------------------------------------
 
-    async def recover(self, state: JournalState) -> None:
+    async def recover(self, state: JournalState) -> ReconcileReport | None:
         """Take over the journal's orders and fills, then ask the venue; the venue wins.
 
         While the venue does not answer the orders stay UNKNOWN, with their cash and shares
-        reserved, and `run` goes on asking.
+        reserved, and `run` goes on asking; what is returned then is None.
         """
         self._guard()
         self._books.load(state)
@@ -133,15 +134,16 @@ class OrderManager:
             report = await self.reconcile()
         except VenueError as error:
             log.warning("recovery_waits_for_venue", agent=self.agent, error=str(error))
-        else:
-            log.info(
-                "orders_recovered",
-                agent=self.agent,
-                orders=len(state.orders),
-                mended=len(report.orders_mended),
-                fills_found=len(report.fills_mended),
-                still_open=len(self.open_orders()),
-            )
+            return None
+        log.info(
+            "orders_recovered",
+            agent=self.agent,
+            orders=len(state.orders),
+            mended=len(report.orders_mended),
+            fills_found=len(report.fills_mended),
+            still_open=len(self.open_orders()),
+        )
+        return report
 
     # --- placing ------------------------------------------------------------------------------
 
@@ -160,12 +162,26 @@ class OrderManager:
             placed at this moment; nothing was sent.
         VenueUnavailable
             The venue takes no such orders now; nothing happened, try the same intent later.
+        Suspended
+            Sending is held back (`hold`); nothing was sent.
         LeaseLost, StoreUnavailable
             The order could not be committed; nothing was sent.
         """
         self._guard()
         with self._fencing():
             return await self._placer.place(request, market)
+
+    def hold(self, reason: str) -> None:
+        """Send no order from now on, not even one that is being committed; "" lets them go again.
+
+        Cancels, fills and questions go on.
+        """
+        self._held = reason
+
+    @property
+    def held(self) -> str:
+        """Why no order is sent now, empty while they are."""
+        return self._held
 
     # --- cancelling ---------------------------------------------------------------------------
 

@@ -5,7 +5,8 @@ the same order at the same times.
 """
 
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from models.units import MILLISECOND_NS, SECOND_NS
 
@@ -64,6 +65,21 @@ class Pace:
         self._next_second_ns = start_ns
         self._pulled = False
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return where the window is, JSON-serialisable, for a successor to go on from there."""
+        return {
+            "next_tick_ns": self._next_tick_ns,
+            "dirty": self._dirty,
+            "pulled": self._pulled,
+            "quit_ns": self._quit_ns,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what `snapshot` returned, before the window begins."""
+        next_tick_ns, dirty = int(state["next_tick_ns"]), bool(state["dirty"])
+        self._pulled = bool(state["pulled"])
+        self._next_tick_ns, self._dirty = next_tick_ns, dirty
+
     def begin(self, now_ns: int) -> None:
         """Start counting whole seconds; call it just before ``on_start``."""
         self._next_second_ns = self._second_after(now_ns)
@@ -91,6 +107,26 @@ class Pace:
             self.ticks += 1
             return ON_TICK
         return None
+
+    def news(self) -> Due | None:
+        """Take the next news alone, None when there are none."""
+        return self._news.popleft() if self._news else None
+
+    def beat(self, now_ns: int) -> bool:
+        """Take the whole second alone, where nobody is asked anything; whether it was due."""
+        if now_ns < self._next_second_ns:
+            return False
+        self._next_second_ns = self._second_after(now_ns)
+        return True
+
+    @property
+    def next_second_ns(self) -> int:
+        return self._next_second_ns
+
+    @property
+    def pulled(self) -> bool:
+        """Whether the orders were cancelled for data that are still stale."""
+        return self._pulled
 
     def wake_ns(self) -> int:
         """When to look again if nothing happens before; in the past while news wait."""

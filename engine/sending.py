@@ -1,7 +1,8 @@
 """Sends orders, and holds back while nothing may be sent."""
 
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -10,7 +11,7 @@ from engine.ports import Clock, Journal
 from engine.records import sent
 from engine.refusals import Refusal, Refusals
 from engine.view import MarketView
-from models.errors import BadValue, StoreUnavailable, VenueUnavailable
+from models.errors import BadValue, StoreUnavailable, Suspended, VenueUnavailable
 from models.markets import Market
 from models.orders import Order, OrderRequest, OrderState
 from models.units import SECOND_NS
@@ -76,6 +77,8 @@ class Sender:
         market, now_ns = view.market, self._now_ns()
         if not market.start_ns <= now_ns < market.end_ns:
             return Refusal("closed", f"{market.slug} is outside its window")
+        if held := self._orders.held:
+            return Refusal("suspended", held)
         if not view.fresh:
             return Refusal("stale", "book or spot are not fresh")
         if now_ns < self._paused_until_ns:
@@ -99,6 +102,9 @@ class Sender:
             refusal = Refusal("paused", f"{error.mode}: {error}")
             self._refusals.note(market, refusal, sent(request))
             return Sent(None, False)
+        except Suspended as error:
+            self._refusals.note(market, Refusal("suspended", str(error)), sent(request))
+            return Sent(None, False)
         except StoreUnavailable as error:
             self.store_away(error)
             return Sent(None, False)
@@ -111,6 +117,28 @@ class Sender:
     def store_away(self, error: StoreUnavailable) -> None:
         """Pause placing: what can't be kept can't be sent."""
         self._pause("store", str(error), STORE_PAUSE_NS)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return pauses and counters for a successor, JSON-serialisable."""
+        return {
+            "placed": self.placed,
+            "pause_reason": self.pause_reason,
+            "paused_until_ns": self._paused_until_ns,
+            "post_only_until_ns": self._post_only_until_ns,
+            "rejected": {market: count for market, count in self._rejected.items() if count},
+            "held_until_ns": dict(self._held_until_ns),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what `snapshot` returned."""
+        self.placed = int(state["placed"])
+        self.pause_reason = str(state["pause_reason"])
+        self._paused_until_ns = int(state["paused_until_ns"])
+        self._post_only_until_ns = int(state["post_only_until_ns"])
+        self._rejected = {str(market): int(count) for market, count in state["rejected"].items()}
+        self._held_until_ns = {
+            str(market): int(until) for market, until in state["held_until_ns"].items()
+        }
 
     def forget(self, condition_id: str) -> None:
         """Drop what is remembered of a market that is over."""

@@ -1,9 +1,16 @@
 """Spot history: a window of prices, and what they say about a moment."""
 
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from math import sqrt
+from typing import Any
+from zlib import compress, decompress
+from zlib import error as CompressionError
 
 import numpy as np
+import numpy.typing as npt
 
+from models.errors import BadValue
 from models.units import SECOND_NS, SPOT_USD
 from strategies.features.ring import FeatureWindow
 
@@ -79,11 +86,56 @@ class SpotHistory(FeatureWindow[np.int64]):
         returns = np.diff(np.log(prices.astype(np.float64)))
         return sqrt(float(returns @ returns) / span_s)
 
-    def thinned(self, every_ns: int, since_ns: int) -> list[list[int]]:
-        """Return ``[time, price_e8]`` rows at least `every_ns` apart, for a checkpoint."""
+    # --- over a restart -------------------------------------------------------------------------
+
+    def packed(self, since_ns: int = 0) -> dict[str, Any]:
+        """Return every row since then for a checkpoint, JSON-serialisable and exact.
+
+        The first row as it is, then the steps from row to row: times and prices move little, so
+        compressed they take some four bytes a row.
+        """
         times, prices = self.between(since_ns, self.last_ns)
-        kept: list[list[int]] = []
-        for ts, price in zip(times.tolist(), prices.tolist(), strict=True):
-            if not kept or ts - kept[-1][0] >= every_ns:
-                kept.append([ts, price])
-        return kept
+        if len(times) == 0:
+            return {"rows": 0}
+        steps = np.concatenate((np.diff(times), np.diff(prices))).astype("<i8")
+        return {
+            "rows": len(times),
+            "first": [int(times[0]), int(prices[0])],
+            "steps": b64encode(compress(_planes(steps), 1)).decode("ascii"),
+        }
+
+    def unpack(self, state: Mapping[str, Any]) -> None:
+        """Add the rows that `packed` returned, where they are newer than what is known.
+
+        Raises
+        ------
+        BadValue
+            They are not such rows; nothing was added.
+        """
+        count = state.get("rows", 0)
+        if not count:
+            return
+        try:
+            first_ns, first_e8 = state["first"]
+            steps = _joined(decompress(b64decode(state["steps"], validate=True)))
+            if len(steps) != 2 * (count - 1):
+                raise BadValue(f"{count} rows but {len(steps)} steps")
+            times = np.cumsum(np.concatenate(([first_ns], steps[: count - 1])), dtype=np.int64)
+            prices = np.cumsum(np.concatenate(([first_e8], steps[count - 1 :])), dtype=np.int64)
+        except (KeyError, TypeError, ValueError, OverflowError, CompressionError) as error:
+            raise BadValue(f"spot history can't be restored: {error!r}; start anew") from None
+        newer = times > self.last_ns if len(self) else np.ones(len(times), dtype=np.bool_)
+        self.append_batch(times[newer], prices[newer])
+
+
+def _planes(steps: npt.NDArray[np.int64]) -> bytes:
+    """Bytes of whole numbers, all lowest bytes first, then all second ones: like beside like."""
+    return steps.view(np.uint8).reshape(-1, 8).T.tobytes()
+
+
+def _joined(planes: bytes) -> npt.NDArray[np.int64]:
+    """Return the whole numbers that `_planes` took apart."""
+    if len(planes) % 8:
+        raise ValueError(f"{len(planes)} bytes are no whole numbers")
+    rows = np.frombuffer(planes, dtype=np.uint8).reshape(8, -1).T
+    return np.ascontiguousarray(rows).view("<i8").reshape(-1).astype(np.int64)

@@ -7,26 +7,30 @@ on time. No database is read and no supervisor asked while a window is traded.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
-from engine.clock import WaitingClock, wait_for
+from engine.adoption import adopt, cancel_unclaimed, certain
+from engine.clock import WaitingClock
 from engine.desk import Desk
+from engine.failing import Failures
 from engine.hearing import Hearing
 from engine.indicators import Indicators
 from engine.markets import MarketData, MarketState
-from engine.memory import pack, unpack
+from engine.memory import pack, take_up, unpack_desk
 from engine.orders import OrderManager
 from engine.portfolio import Portfolio
 from engine.ports import Discovery, Feed, Floor, Journal, Notices, Venue
 from engine.reports import Reporter, WindowFailure
-from engine.settling import STORE_RETRY_S, Settler
+from engine.settlements import Settlements
+from engine.settling import Settler
 from engine.standing import Standing
+from engine.suspension import Suspension
+from engine.trader_settings import TraderSettings
 from engine.window import StrategyFailed, Window
 from models.agents import AgentSpec
-from models.errors import BadValue, FloorError, LeaseLost, StoreUnavailable
+from models.errors import BadValue, FloorError, LeaseLost
 from models.journal import JournalState, WindowResult
 from models.markets import Market
 from models.orders import Fill, Order, OrderState, TradeStatus
@@ -34,30 +38,12 @@ from models.units import SECOND_NS
 from risk.limits import Limits
 from strategies.base import Strategy
 
+__all__ = ["Trader", "TraderSettings"]
+
 log = structlog.get_logger(__name__)
 
 STOP_PATIENCE_S = 5.0
 """How long a stop waits for the windows, and then for the venue to confirm the cancels."""
-
-
-@dataclass(frozen=True, slots=True)
-class TraderSettings:
-    """How a trader behaves in time. Seconds."""
-
-    max_book_age_s: float = 30.0
-    """Without a message about a book for this long, nothing new is sent and quotes are pulled."""
-    max_spot_age_s: float = 6.0
-    """The same for the spot price (its feed ticks about once a second)."""
-    quit_before_end_s: float = 3.0
-    """Stop quoting and cancel this long before a window ends."""
-    failure_backoff_s: float = 5.0
-    """Pause after a strategy raised; doubled with every further failure in a row."""
-    failure_backoff_most_s: float = 300.0
-    resolution_first_s: float = 2.0
-    """First question about a market's winner, this long after its end; then ever slower."""
-    resolution_most_s: float = 30.0
-    confirm_s: float = 60.0
-    """How long a settlement waits for fills that are not on the chain yet."""
 
 
 class Trader:
@@ -72,8 +58,6 @@ class Trader:
 
     Attributes
     ----------
-    failures
-        Windows whose strategy raised, by condition id.
     last_loop_ns
         When a window's loop last turned.
     """
@@ -91,11 +75,11 @@ class Trader:
         clock: WaitingClock,
         limits: Limits,
         floor: Floor | None = None,
-        settings: TraderSettings = TraderSettings(),
+        settings: TraderSettings | None = None,
         on_beat: Callable[[], None] | None = None,
     ) -> None:
         self.agent = spec.name
-        self.failures: dict[str, WindowFailure] = {}
+        settings = settings or TraderSettings()
         self.last_loop_ns = 0
         self.portfolio = Portfolio(spec.name, spec.capital_e6)
         self.orders = OrderManager(
@@ -136,25 +120,38 @@ class Trader:
             clock,
             lambda: self._spawn(self._reconcile(), "reconcile"),
         )
-        self._settler = Settler(
-            self._data, self.orders, self.portfolio, discovery, journal, clock, settings
+        self._failures = Failures(self._reporter, settings, clock)
+        self._suspension = Suspension(
+            spec.name, self.orders, journal, clock, self._rouse, self._spawn, self._end_all
         )
+        self._settlements = Settlements(
+            Settler(self._data, self.orders, self.portfolio, discovery, journal, clock, settings),
+            self._know, strategy, self._data, self.standing, self._desk, feed, self._failures,
+            self._reporter, clock, self._changed,
+        )  # fmt: skip
         self._brought: tuple[Market, ...] = ()
-        self._settling: dict[str, asyncio.Task[WindowResult]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._windows: set[Window] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopping = asyncio.Event()
+        self._keeps = False
         self._stopper: asyncio.Task[None] | None = None
         self._fatal: BaseException | None = None
-        self._failed_in_a_row = 0
         self._counted = {"ticks": 0, "decisions": 0}
+        self._changes = 0
 
     # --- life -----------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Load the journal, restore the strategy, recover orders, cancel leftovers, connect.
+    async def start(self, *, keep_orders: bool = False) -> None:
+        """Load the journal, restore the strategy, recover orders, connect.
+
+        Parameters
+        ----------
+        keep_orders
+            Let the orders of the session before stand: the windows that are opened next go on
+            with them. Otherwise they are cancelled, and also where it is not certain that the
+            journal knows every order there is.
 
         Raises
         ------
@@ -164,16 +161,26 @@ class Trader:
         """
         state = await self._journal.load()
         self._take_over(state)
-        await self.orders.recover(state)
+        report = await self.orders.recover(state)
         await self._take_up_promises(state)
+        self._suspension.go_live()
         self._spawn(self._run_orders(), "orders")
         try:
-            await self.orders.cancel_all()
+            if not keep_orders or not certain(report) or self.orders.held:
+                await self.orders.cancel_all()
+            elif await adopt(self.orders, self._brought, self._journal, self._clock.now_ns()):
+                self._spawn(self._cancel_unclaimed(), "unclaimed orders")
             await self._feed.start(self._hearing.hear)
         except BaseException:
             await self._end_tasks()
             raise
         self._journal.event("trader_started", {"unsettled": [m.slug for m in self._brought]})
+
+    async def _cancel_unclaimed(self) -> None:
+        def traded() -> set[str]:
+            return {window.view.market.condition_id for window in self._windows}
+
+        await cancel_unclaimed(self.orders, self._clock, self._settings.unclaimed_s, traded)
 
     async def run_window(self, market: Market) -> None:
         """Trade one market from now until shortly before its end; its orders are gone then.
@@ -188,24 +195,28 @@ class Trader:
         if self._fatal is not None:
             raise self._fatal
         quit_ns = market.end_ns - round(self._settings.quit_before_end_s * SECOND_NS)
-        await self._back_off(quit_ns)
+        await self._failures.back_off(quit_ns, self._stopping)
         if self._stopping.is_set():
             return
         state = await self._watch(market)
         if state.window is not None:
             raise BadValue(f"{market.slug} is being traded already; wait for its window to end")
+        condition_id = market.condition_id
         window = Window(
-            self._strategy, state.view, self._desk, self.orders, self._clock, quit_ns, self._beat
-        )
+            self._strategy, state.view, self._desk, self.orders, self._clock, quit_ns, self._beat,
+            self._data.paces.pop(condition_id, None), self._settings.adopt_s,
+        )  # fmt: skip
         state.window = window
+        self._changed()
         self._windows.add(window)
         self._idle.clear()
         finder = self._spawn(self._hearing.find_strike(state), f"strike {market.slug}")
         try:
             await window.run()
-            self._failed_in_a_row = 0
+            self._failures.in_a_row = 0
         except StrategyFailed as error:
-            self._note_failure(market, error)
+            self._failures.note(market, error)
+            self._changed()
             await self._guard(window)
         except LeaseLost as error:
             self._end_all(error)
@@ -213,6 +224,9 @@ class Trader:
         finally:
             finder.cancel()
             state.window = None
+            self._changed()
+            if self._keeps:
+                self._data.paces[condition_id] = window.snapshot()
             self._windows.discard(window)
             self._counted["ticks"] += window.ticks
             self._counted["decisions"] += window.decisions
@@ -236,41 +250,50 @@ class Trader:
         LeaseLost
             The session is no longer ours.
         """
-        task = self._settling.get(market.condition_id)
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = asyncio.create_task(self._settle(market), name=f"settle {market.slug}")
-            self._settling[market.condition_id] = task
-        return await asyncio.shield(task)
+        return await self._settlements.settle(market)
 
-    def wind_down(self) -> None:
-        """End every window soon: `on_stop`, then cancel. No new one starts."""
+    def wind_down(self, *, keep_orders: bool = False) -> None:
+        """End every window soon: `on_stop`, then cancel. No new one starts.
+
+        With `keep_orders` the orders stay and the strategies are not told: a successor goes on.
+        """
         self._stopping.set()
+        self._keeps = keep_orders and not self.orders.held
         for window in self._windows:
-            window.stop(self._fatal)
+            window.stop(self._fatal, self._keeps)
 
-    async def stop(self, reason: str) -> None:
+    async def stop(self, reason: str, *, keep_orders: bool = False) -> None:
         """Stop the windows, cancel every order, checkpoint and disconnect; may be called twice.
 
-        Once begun it goes on to its end, whatever becomes of the caller: no order may stay.
+        Once begun it goes on to its end, whatever becomes of the caller: no order may stay,
+        except with `keep_orders`, which hands them to a successor (`start`).
         """
         if self._stopper is None:
-            self._stopper = asyncio.create_task(self._stop(reason), name=f"{self.agent} stop")
+            work = self._stop(reason, keep_orders)
+            self._stopper = asyncio.create_task(work, name=f"{self.agent} stop")
         await asyncio.shield(self._stopper)
 
-    async def _stop(self, reason: str) -> None:
-        self.wind_down()
+    async def _stop(self, reason: str, keep_orders: bool) -> None:
+        self.wind_down(keep_orders=keep_orders)
         try:
             async with asyncio.timeout(STOP_PATIENCE_S):
                 await self._idle.wait()
         except TimeoutError:
             log.warning("windows_not_ended", agent=self.agent, windows=len(self._windows))
-        remember = lambda: self._journal.checkpoint(self.checkpoint())  # noqa: E731
-        for step in (self._cancel_everything, remember, self._end_tasks, self._feed.close):
+        self._suspension.end()
+        for step in (self._clear_away, self._remember, self._end_tasks, self._feed.close):
             try:
                 await step()
             except Exception as error:
                 log.warning("stop_incomplete", agent=self.agent, reason=str(error))
         self._journal.event("trader_stopped", {"reason": reason, **self.facts()})
+
+    async def _clear_away(self) -> None:
+        if not self._keeps or self.orders.held:
+            await self._cancel_everything()
+
+    async def _remember(self) -> None:
+        await self._journal.checkpoint(self.checkpoint())
 
     async def _cancel_everything(self) -> None:
         """Cancel all orders; while the venue is in trouble the order manager tries again."""
@@ -281,7 +304,42 @@ class Trader:
         if left := self.orders.open_orders():
             log.error("orders_not_gone", agent=self.agent, orders=[o.order_id for o in left])
 
+    # --- suspending -----------------------------------------------------------------------------
+
+    async def suspend(self, cause: str, reason: str) -> None:
+        """Cancel all that rests and send nothing more, until every cause is taken away again.
+
+        Nothing leaves any more from the moment of the call, before the first wait. Returns when
+        the venue has confirmed that nothing rests, or after a second; cancels it has not
+        confirmed are sent again in the background. Fills are taken and written down, windows and
+        data go on, the strategy is not asked; conditional orders and executions stand still and
+        act when trading goes on. May be called at any time and again for the same cause.
+        """
+        self._changed()
+        await self._suspension.suspend(cause, reason)
+
+    def resume(self, cause: str) -> None:
+        """Take a cause away. After the last the books are compared with the venue, as often as
+        it takes, and then trading goes on; until then `facts` says so."""
+        self._changed()
+        self._suspension.resume(cause)
+
+    def _rouse(self) -> None:
+        for window in self._windows:
+            window.rouse()
+
     # --- standing -------------------------------------------------------------------------------
+
+    @property
+    def failures(self) -> dict[str, WindowFailure]:
+        """Windows whose strategy raised, by condition id."""
+        return self._failures.by_market
+
+    @property
+    def revision(self) -> int:
+        """Grows with everything that makes an older checkpoint a worse one: decisions, fills,
+        orders that ended, windows that began or ended, failures, suspensions."""
+        return self._changes + self.decisions
 
     @property
     def fatal(self) -> BaseException | None:
@@ -313,12 +371,17 @@ class Trader:
         """Markets the journal brought along with fills or open orders and no result yet."""
         waiting = {fill.condition_id for fill in self.portfolio.fills()}
         waiting |= {order.request.condition_id for order in self.orders.open_orders()}
-        waiting -= self._settling.keys()
-        return tuple(market for market in self._brought if market.condition_id in waiting)
+        return tuple(
+            market
+            for market in self._brought
+            if market.condition_id in waiting and not self._settlements.begun(market.condition_id)
+        )
 
     def checkpoint(self) -> dict[str, Any]:
-        """What a successor needs to go on: JSON-serialisable and small."""
-        return pack(self._strategy, self._data, self._clock.now_ns())
+        """What a successor needs to go on as this one would: JSON-serialisable and small."""
+        windows = {w.view.market.condition_id: w.snapshot() for w in self._windows}
+        desk = {**self._desk.snapshot(), "failed_in_a_row": self._failures.in_a_row}
+        return pack(self._strategy, self._data, self._clock.now_ns(), windows, desk)
 
     def facts(self) -> Mapping[str, Any]:
         """Health and standing, for heartbeats and the console."""
@@ -333,19 +396,22 @@ class Trader:
             "equity_e6": equity,
             "day_pnl_e6": self.standing.day_pnl_e6(),
             "paused": self._desk.pause_reason if self._desk.paused else "",
+            "suspended": self._suspension.reason,
             "windows": sorted(window.view.market.slug for window in self._windows),
-            "settling": sum(not task.done() for task in self._settling.values()),
+            "settling": len(self._settlements.running()),
             "failed_windows": len(self.failures),
         }
 
     # --- what orders tell -----------------------------------------------------------------------
 
     def _filled(self, fill: Fill) -> None:
+        self._changed()
         self._reporter.fill(fill, self.standing.slug(fill.condition_id))
         if fill.status is not TradeStatus.FAILED:
             self._hearing.tell(fill.condition_id, "on_fill", fill)
 
     def _ended(self, order: Order) -> None:
+        self._changed()
         self._desk.order_ended(order)
         if order.state is not OrderState.FILLED:
             self._hearing.tell(order.request.condition_id, "on_cancel", order)
@@ -365,72 +431,34 @@ class Trader:
             await self._feed.watch(market)
         return state
 
-    def _note_failure(self, market: Market, error: StrategyFailed) -> None:
-        self._failed_in_a_row += 1
-        failure = WindowFailure(market.slug, str(error), error.traceback)
-        self.failures[market.condition_id] = failure
-        self._reporter.failure(failure)
-
-    async def _back_off(self, until_ns: int) -> None:
-        """Pause after failures, doubling, but not beyond the window or a stop."""
-        if not self._failed_in_a_row:
-            return
-        pause_s = min(
-            self._settings.failure_backoff_s * 2.0 ** min(self._failed_in_a_row - 1, 30),
-            self._settings.failure_backoff_most_s,
-            max(0.0, (until_ns - self._clock.now_ns()) / SECOND_NS),
-        )
-        await wait_for(self._clock, self._stopping, pause_s)
+    def _changed(self) -> None:
+        self._changes += 1
 
     def _beat(self) -> None:
         self.last_loop_ns = self._clock.now_ns()
         if self._on_beat is not None:
             self._on_beat()
 
-    # --- settling -------------------------------------------------------------------------------
-
-    async def _settle(self, market: Market) -> WindowResult:
-        state = self._know(market)
-        resolved, result = await self._settler.settle(state)
-        condition_id = market.condition_id
-        try:
-            state.view.now_ns = self._clock.now_ns()
-            self._strategy.on_resolution(state.view, resolved)
-        except Exception as error:
-            self._note_failure(market, StrategyFailed("on_resolution", error))
-        self._reporter.settled(result)
-        if state.watched:
-            await self._feed.unwatch(market)
-        self._data.states.pop(condition_id, None)
-        self.standing.markets.pop(condition_id, None)
-        await self._close(market)
-        return result
-
-    async def _close(self, market: Market) -> None:
-        """End what was promised in a market that is over, once the store takes it."""
-        while True:
-            try:
-                await self._desk.close(market)
-            except StoreUnavailable as error:
-                log.warning("promises_not_closed", market=market.slug, reason=str(error))
-                await self._clock.sleep(STORE_RETRY_S)
-            else:
-                return
-
     # --- the agent's standing -------------------------------------------------------------------
 
     def _take_over(self, state: JournalState) -> None:
         self._brought = state.markets
         self.standing.begin(state)
-        if state.checkpoint is None:
-            return
-        if fault := unpack(state.checkpoint, self._strategy, self._data):
+        self._note_fault(take_up(state, self._strategy, self._data, self._clock.now_ns()))
+
+    def _note_fault(self, fault: str) -> None:
+        if fault:
             log.warning("checkpoint_not_restored", agent=self.agent, reason=fault)
             self._journal.event("checkpoint_not_restored", {"reason": fault})
+
+    def _restore_desk(self, memory: Mapping[str, Any]) -> None:
+        self._desk.restore(memory)
+        self._failures.in_a_row = int(memory["failed_in_a_row"])
 
     async def _take_up_promises(self, state: JournalState) -> None:
         """Take up conditional orders and executions; close those whose market is over."""
         self._desk.load(state)
+        self._note_fault(unpack_desk(state.checkpoint, self._restore_desk))
         promised = {one.condition_id for one in state.conditions}
         promised |= {one.condition_id for one in state.executions}
         for market in state.markets:
@@ -467,7 +495,7 @@ class Trader:
             log.warning("reconcile_failed", agent=self.agent, reason=str(error))
 
     async def _end_tasks(self) -> None:
-        tasks = [*self._tasks, *(t for t in self._settling.values() if not t.done())]
+        tasks = [*self._tasks, *self._settlements.running()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -24,6 +24,7 @@ class MarketView:
     """
 
     __slots__ = (
+        "_fresh_until",
         "_is_fresh",
         "_orders",
         "_portfolio",
@@ -44,6 +45,7 @@ class MarketView:
         portfolio: Portfolio,
         is_fresh: Callable[[int], bool],
         features: MarketIndicators | None = None,
+        fresh_until: Callable[[], int] = int,
     ) -> None:
         self.market = market
         self.ladder = ladder
@@ -54,6 +56,7 @@ class MarketView:
         self._orders = orders
         self._portfolio = portfolio
         self._is_fresh = is_fresh
+        self._fresh_until = fresh_until
 
     @property
     def up(self) -> Ladder:
@@ -110,3 +113,9 @@ class MarketView:
     @property
     def fresh(self) -> bool:
         return self._is_fresh(self.now_ns)
+
+    @property
+    def stale_ns(self) -> int:
+        """The moment from which `fresh` is false if nothing more comes; 0 where it is already."""
+        until = self._fresh_until()
+        return until + 1 if until else 0

@@ -1,7 +1,8 @@
 """One market window: calls the strategy's hooks, one at a time, and carries out what it wants."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from engine.asking import StrategyFailed, ask
 from engine.clock import WaitingClock
@@ -10,6 +11,7 @@ from engine.orders import OrderManager
 from engine.pace import ON_TICK, ON_TIMER, Pace
 from engine.view import MarketView
 from models.errors import StoreUnavailable
+from models.units import SECOND_NS
 from strategies.base import Strategy
 
 __all__ = ["StrategyFailed", "Window"]
@@ -17,6 +19,13 @@ __all__ = ["StrategyFailed", "Window"]
 
 class Window:
     """Runs a strategy in one market, from now until `quit_ns`.
+
+    Parameters
+    ----------
+    memory
+        Where a session before was in this window, as `snapshot` returned it.
+    adopt_s
+        How long orders that were taken over stand while the data are not fresh yet.
 
     Everything the strategy is told about this market goes through one loop, so hooks never
     overlap and each sees the market as it is at its call. Data only mark the window dirty; the
@@ -37,6 +46,8 @@ class Window:
         clock: WaitingClock,
         quit_ns: int,
         on_beat: Callable[[], None],
+        memory: Mapping[str, Any] | None = None,
+        adopt_s: float = 0.0,
     ) -> None:
         self.view = view
         self.decisions = 0
@@ -46,30 +57,54 @@ class Window:
         self._clock = clock
         self._on_beat = on_beat
         self._pace = Pace(view.market.start_ns, quit_ns, strategy.cadence_ms)
+        if memory is not None:
+            self._pace.restore(memory)
+        self._adopt_ns = round(adopt_s * SECOND_NS)
         self._wake: asyncio.Future[None] | None = None
+        self._eager = False
         self._stopping = False
+        self._keeps = False
         self._fatal: BaseException | None = None
 
     @property
     def ticks(self) -> int:
         return self._pace.ticks
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return where this window is, JSON-serialisable."""
+        return self._pace.snapshot()
+
     # --- told from outside ----------------------------------------------------------------------
 
     def touch(self) -> None:
         """Something in view changed."""
-        if self._pace.touch() or self._desk.promised(self.view.market.condition_id):
+        promised = self._desk.promised(self.view.market.condition_id)
+        if self._pace.touch() or self._eager or promised:
             self.kick()
 
     def tell(self, hook: str, news: object) -> None:
-        """Queue a call of `hook` with one argument beside the view."""
+        """Queue a call of `hook` with one argument beside the view.
+
+        While trading is suspended public trades are not kept for later: they come by the
+        thousand, and who was not asked then has no use for them.
+        """
+        if hook == "on_trade" and self._orders.held:
+            return
         self._pace.tell(hook, news)
         self.kick()
 
-    def stop(self, fatal: BaseException | None = None) -> None:
-        """End soon: `on_stop`, then cancel. A `fatal` error is raised from `run` instead."""
+    def rouse(self) -> None:
+        """Look now, whatever the cadence."""
+        self.kick()
+
+    def stop(self, fatal: BaseException | None = None, keep: bool = False) -> None:
+        """End soon: `on_stop`, then cancel. A `fatal` error is raised from `run` instead.
+
+        With `keep` the orders stay and the strategy is not told: somebody else goes on.
+        """
         self._stopping = True
-        self._fatal = fatal
+        self._keeps = keep
+        self._fatal = self._fatal or fatal
         self.kick()
 
     def kick(self) -> None:
@@ -91,15 +126,21 @@ class Window:
         condition_id = self.view.market.condition_id
         try:
             await self._until_start()
-            await self._call("on_start")
+            await self._until_seen()
+            if await self._until_resumed():
+                await self._call("on_start")
             while not self._over():
-                await self._work()
-                await self._rest()
+                if await self._until_resumed():
+                    await self._work()
+                    await self._rest()
             if self._fatal is not None:
                 raise self._fatal
-            await self._call("on_stop", closing=True)
+            if self._keeps:
+                await self._tell_the_rest()
+            elif not self._orders.held:
+                await self._call("on_stop", closing=True)
         finally:
-            if self._fatal is None:
+            if self._fatal is None and not self._keeps:
                 await self._orders.cancel_all(condition_id)
 
     def _over(self) -> bool:
@@ -111,19 +152,43 @@ class Window:
             await self._wait_until(start_ns)
         self._pace.begin(self._clock.now_ns())
 
+    async def _until_seen(self) -> None:
+        """Let orders that were taken over stand until there is a book to judge them by."""
+        until_ns = self._clock.now_ns() + self._adopt_ns
+        self._eager = True
+        while self.view.open_orders and not self._over():
+            self.view.now_ns = self._clock.now_ns()
+            if self.view.fresh or self.view.now_ns >= until_ns:
+                break
+            await self._wait_until(until_ns)
+        self._eager = False
+
+    async def _until_resumed(self) -> bool:
+        """While trading is suspended only time passes; False when the window ended with that."""
+        while self._orders.held and not self._over():
+            if self._pace.beat(self._clock.now_ns()):
+                self._on_beat()
+            await self._wait_until(self._pace.next_second_ns)
+        return not self._orders.held
+
     async def _work(self) -> None:
         """Do what is due now, one tick at most: everybody else's turn comes between two."""
         await self._tend()
         while not self._over():
+            await self._pull_if_stale()
             due = self._pace.due(self._clock.now_ns())
             if due is None:
                 return
             if due is ON_TIMER:
                 self._on_beat()
-                await self._pull_if_stale()
             await self._call(due.hook, *(() if due.news is None else (due.news,)))
             if due is ON_TICK:
                 return
+
+    async def _tell_the_rest(self) -> None:
+        """Give the strategy the news it has not had: whoever goes on here does not hear them."""
+        while not self._orders.held and (due := self._pace.news()) is not None:
+            await self._call(due.hook, due.news)
 
     async def guard(self) -> None:
         """Watch over the position's guards without the strategy, as long as there are any.
@@ -132,9 +197,12 @@ class Window:
         """
         try:
             while self._desk.guards.watching(self.view.market.condition_id) and not self._over():
+                if not await self._until_resumed():
+                    continue
                 if self._pace.due(self._clock.now_ns()) is ON_TIMER:
                     self._on_beat()
                 await self._tend()
+                await self._pull_if_stale()
                 await self._rest()
         finally:
             if self._fatal is None:
@@ -149,6 +217,8 @@ class Window:
 
     async def _rest(self) -> None:
         until_ns = self._pace.wake_ns()
+        if self.view.open_orders and not self._pace.pulled:
+            until_ns = min(until_ns, self.view.stale_ns)
         if not self._stopping and until_ns:
             await self._wait_until(until_ns)
 
@@ -165,7 +235,8 @@ class Window:
     async def _pull_if_stale(self) -> None:
         """Cancel this market's orders once when its data are no longer fresh."""
         self.view.now_ns = self._clock.now_ns()
-        if self._pace.pull(self.view.fresh, bool(self.view.open_orders)):
+        resting = bool(self.view.open_orders)
+        if (resting or self._pace.pulled) and self._pace.pull(self.view.fresh, resting):
             await self._orders.cancel_all(self.view.market.condition_id)
 
     # --- calling the strategy -------------------------------------------------------------------

@@ -24,6 +24,10 @@ class LeaseLost(FloorError):
     """This session no longer holds its agent's lease. It stops at once, sending nothing."""
 
 
+class Suspended(FloorError):
+    """Trading is suspended and nothing was sent. Whoever wished it asks again after that."""
+
+
 class StoreUnavailable(FloorError):
     """Postgres or Redis is away. Writers spool or retry; new risk pauses."""
 

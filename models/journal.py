@@ -31,6 +31,9 @@ class JournalState:
     """Conditional orders that are armed or at work, oldest first."""
     executions: tuple[Execution, ...] = ()
     """Executions that are at work, oldest first."""
+    spot: tuple[tuple[str, str, int, int], ...] = ()
+    """Spot prices that were seen lately, by whomever: asset, source, time in ns, price in e8.
+    In order of their times; they fill the gap since the checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """One market window of an agent: the live pace and questions, without a loop of its own."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from enum import Enum, auto
 from typing import Any
 
@@ -10,7 +10,7 @@ from engine.backtest.layout import NEVER
 from engine.desk import Desk
 from engine.markets import MarketState
 from engine.orders import OrderManager
-from engine.pace import ON_TIMER, Due, Pace
+from engine.pace import ON_TIMER, Pace
 from strategies.base import Intents, Strategy
 
 Start = Callable[[Coroutine[Any, Any, Any]], "asyncio.Task[Any]"]
@@ -51,6 +51,8 @@ class TapeWindow:
         orders: OrderManager,
         quit_ns: int,
         start: Start,
+        memory: Mapping[str, Any] | None = None,
+        adopt_ns: int = 0,
     ) -> None:
         self.state = state
         self.view = state.view
@@ -62,12 +64,14 @@ class TapeWindow:
         self.failed: StrategyFailed | None = None
         self.stage = Stage.WAITING
         self.pace = Pace(state.market.start_ns, quit_ns, strategy.cadence_ms)
+        if memory is not None:
+            self.pace.restore(memory)
+        self._seen_by_ns = adopt_ns
         self._strategy = strategy
         self._desk = desk
         self._orders = orders
         self._start = start
         self._task: asyncio.Task[Any] | None = None
-        self._next: Due | None = None
         self._condition_id = state.market.condition_id
         self._stirred = True
         self._stopping = False
@@ -81,6 +85,9 @@ class TapeWindow:
 
     def tell(self, hook: str, news: object) -> None:
         self.pace.tell(hook, news)
+        self._stirred = True
+
+    def rouse(self) -> None:
         self._stirred = True
 
     def stop(self) -> None:
@@ -100,15 +107,22 @@ class TapeWindow:
         """When to take a turn if nothing happens before."""
         if self.over or self.busy:
             return NEVER
-        if self._task is not None or self._stopping or self._next is not None:
+        if self._task is not None or self._stopping:
             return 0
         if self.stage not in (Stage.TRADING, Stage.GUARDING):
             return 0
         if self._stirred and self.watchful:
             return 0
         if self._asks_timer or self.view.open_orders:
-            return self.pace.wake_ns()
+            return self._rest_until_ns()
         return self.pace.idle_wake_ns()
+
+    def _rest_until_ns(self) -> int:
+        """When the live window would look again; in the past when it would not wait."""
+        wake_ns = self.pace.wake_ns()
+        if self.view.open_orders and not self.pace.pulled:
+            return min(wake_ns, self.view.stale_ns)
+        return wake_ns
 
     @property
     def watchful(self) -> bool:
@@ -131,10 +145,13 @@ class TapeWindow:
         """Take one step; False when nothing is due."""
         ends = self._stopping or self.pace.over(now_ns)
         if self.stage is Stage.TRADING and not ends:
-            return self._tended(now_ns) or self._work(now_ns)
+            return self._tended(now_ns) or self._pulled(now_ns) or self._work(now_ns)
         if self.stage is Stage.GUARDING and not ends and self.watchful:
-            return self._tended(now_ns) or self.pace.due(now_ns) is not None
+            did = self._tended(now_ns) or self._pulled(now_ns)
+            return did or self.pace.due(now_ns) is not None
         if self.stage is Stage.WAITING:
+            if not ends and self._unseen(now_ns):
+                return False
             self.stage = Stage.TRADING
             self.pace.begin(now_ns)
             self._call("on_start", now_ns)
@@ -162,19 +179,29 @@ class TapeWindow:
         self._begin(self._desk.tend(self.view))
         return True
 
+    def _unseen(self, now_ns: int) -> bool:
+        """Whether orders that were taken over wait for a book to judge them by."""
+        self.view.now_ns = now_ns
+        waits = bool(self.view.open_orders) and now_ns < self._seen_by_ns
+        return waits and not self.view.fresh
+
+    def _pulled(self, now_ns: int) -> bool:
+        """Cancel this market's orders once when its data are no longer fresh."""
+        view, resting = self.view, bool(self.view.open_orders)
+        if not resting and not self.pace.pulled:
+            return False
+        view.now_ns = now_ns
+        if not self.pace.pull(view.fresh, resting):
+            return False
+        self._begin(self._orders.cancel_all(self._condition_id))
+        return True
+
     def _work(self, now_ns: int) -> bool:
-        due, self._next = self._next or self.pace.due(now_ns), None
+        due = self.pace.due(now_ns)
         if due is None:
             return False
-        view = self.view
-        if due is ON_TIMER:
-            view.now_ns = now_ns
-            if self.pace.pull(view.fresh, bool(view.open_orders)):
-                self._next = Due("on_timer")
-                self._begin(self._orders.cancel_all(self._condition_id))
-                return True
-            if not self._asks_timer:
-                return True
+        if due is ON_TIMER and not self._asks_timer:
+            return True
         if due.news is None:
             self._call(due.hook, now_ns)
         else:

@@ -8,7 +8,8 @@ Three rules make a sale happen exactly once, whatever crashes when:
 * no further order goes out while one before it may still trade.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
 
 import structlog
 
@@ -239,6 +240,29 @@ class Guards:
         order = await send(request, view)
         if order is not None:
             self._index.add((order,))
+
+    # --- over a restart -------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what the journal does not have: highs not written yet, attempts to sell."""
+        live = [one for rows in self._live.values() for one in rows.values()]
+        return {
+            "high_e4": {one.id: one.high_e4 for one in live if one.high_e4 is not None},
+            "written": {key: list(value) for key, value in self._highs.items()},
+            "tried_ns": dict(self._tried_ns),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what `snapshot` returned; call it after `load`."""
+        for rows in self._live.values():
+            for one in tuple(rows.values()):
+                if one.id in state["high_e4"]:
+                    rows[one.id] = raised(one, int(state["high_e4"][one.id]))
+        known = {one for rows in self._live.values() for one in rows}
+        self._tried_ns = {key: int(at) for key, at in state["tried_ns"].items() if key in known}
+        self._highs = {
+            key: (int(at), high) for key, (at, high) in state["written"].items() if key in known
+        }
 
     # --- the end --------------------------------------------------------------------------------
 

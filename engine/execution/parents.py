@@ -5,8 +5,9 @@ slices loses nothing and sends nothing twice; its row says only that it works, a
 algorithm remembers beside.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import structlog
 
@@ -150,6 +151,31 @@ class Executions:
             parent.written_ns = now_ns
             parent.row = replace(parent.row, progress=progress, updated_ns=now_ns)
             self._write_soon(parent.row)
+
+    # --- over a restart -------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return how far the algorithms are, which the journal is told once a second only."""
+        return {
+            parent.row.id: {
+                "progress": parent.algorithm.snapshot(),
+                "stepped_ns": parent.stepped_ns,
+                "written_ns": parent.written_ns,
+            }
+            for parents in self._live.values()
+            for parent in parents
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what `snapshot` returned, where it is no older; call it after `load`."""
+        for parents in self._live.values():
+            for parent in parents:
+                memory = state.get(parent.row.id)
+                if memory is None or int(memory["written_ns"]) < parent.written_ns:
+                    continue
+                parent.algorithm.restore(memory["progress"])
+                parent.stepped_ns = int(memory["stepped_ns"])
+                parent.written_ns = int(memory["written_ns"])
 
     # --- the end --------------------------------------------------------------------------------
 

@@ -157,8 +157,8 @@ class ReplayedWindow(TapeWindow):
         """Go on after an answer as far as the live window goes without waiting."""
         if self._task is None or self.busy:
             return
-        ticked = self._last == "on_tick" and self._next is None and self.stage is Stage.TRADING
-        if ticked and not self._stopping and self.pace.wake_ns():
+        ticked = self._last == "on_tick" and self.stage is Stage.TRADING
+        if ticked and not self._stopping and self._rest_until_ns():
             self._finish_task()
             return
         self._stirred = ticked
@@ -174,13 +174,25 @@ class ReplayedWindow(TapeWindow):
             self._last = "tend"
         return did
 
+    def _pulled(self, now_ns: int) -> bool:
+        did = super()._pulled(now_ns)
+        if did:
+            self._last = "pull"
+        return did
+
     def _call(self, hook: str, now_ns: int, *news: object, closing: bool = False) -> None:
         self._last = hook
         super()._call(hook, now_ns, *news, closing=closing)
 
 
 class ReplayedAgent(Agent):
-    """The backtester's agent, whose windows are opened and woken from outside."""
+    """The backtester's agent, whose windows are opened and woken from outside.
+
+    Attributes
+    ----------
+    adopt_ns
+        How long orders that were taken over stand before there is a book to judge them by.
+    """
 
     def __init__(
         self,
@@ -193,6 +205,7 @@ class ReplayedAgent(Agent):
         start: Callable[[Coroutine[Any, Any, Any]], Any],
     ) -> None:
         super().__init__(0, asked, config, clock, venue, journal, shelf, start)
+        self.adopt_ns = 0
         venue.books = self.orders.open_orders
 
     def watch(self, market: Market) -> None:
@@ -212,7 +225,11 @@ class ReplayedAgent(Agent):
         """Open the window of a market that is watched."""
         state = self.data.states[condition_id]
         quit_ns = state.market.end_ns - self._quit_ns
-        window = ReplayedWindow(self.strategy, state, self.desk, self.orders, quit_ns, self._start)
+        memory = self.data.paces.pop(condition_id, None)
+        window = ReplayedWindow(
+            self.strategy, state, self.desk, self.orders, quit_ns, self._start, memory,
+            self._clock.now_ns() + self.adopt_ns,
+        )  # fmt: skip
         state.window = window
         self.windows.append(window)
         return window

@@ -19,7 +19,7 @@ from engine.backtest.reel import Reel
 from engine.backtest.timing import Clock, Loop
 from engine.backtest.views import Now
 from engine.fills.latency import ConstantDelay
-from engine.memory import unpack
+from engine.memory import take_up, unpack_desk
 from engine.recording.floor import ReplayedFloor
 from engine.recording.observed import Observed
 from engine.recording.players import (
@@ -59,6 +59,7 @@ from models.recording import (
     time_of,
 )
 from models.tape import Tape
+from models.units import SECOND_NS
 from risk.limits import Limits
 from strategies import library
 from strategies.base import Strategy, View
@@ -159,6 +160,7 @@ class _Played:
         self.agent = ReplayedAgent(
             asked, config, self.clock, self.venue, self.journal, self._shelf, self.loop.start,
         )  # fmt: skip
+        self.agent.adopt_ns = round(opened.trader.get("adopt_s", 0.0) * SECOND_NS)
         clearing = self.agent.desk.clearing
         self._floor = ReplayedFloor(clearing.gate, limits, self._replies)
         # A backtest's agent has no floor but its own limits; this one has the session's.
@@ -297,10 +299,10 @@ class _Played:
         """Begin from what the journal knew, as `engine.trader.Trader.start` does."""
         state, agent = entry.state, self.agent
         agent.standing.begin(state)
-        if state.checkpoint is not None:
-            unpack(state.checkpoint, agent.strategy, agent.data)
+        take_up(state, agent.strategy, agent.data, self.clock.now_ns())
         await agent.orders.recover(state)
         agent.desk.load(state)
+        unpack_desk(state.checkpoint, agent.desk.restore)
         waiting = {fill.condition_id for fill in agent.portfolio.fills()}
         waiting |= {order.request.condition_id for order in agent.orders.open_orders()}
         for market in state.markets:

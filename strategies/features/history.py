@@ -48,16 +48,18 @@ class History(ValueIndicator):
 
     def snapshot(self) -> dict[str, Any]:
         times, values = self.points.rows()
-        return {"times": times.tolist(), "values": values.tolist()}
+        return {"times": times.tolist(), "values": values.tolist(), "pending": self.pending}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         points = FeatureWindow(self.period, np.float64)
         try:
             times = np.array(state["times"], dtype=np.int64)
             points.append_batch(times, np.array(state["values"], dtype=np.float64))
+            pending = state.get("pending")
+            pending = None if pending is None else float(pending)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BadValue(f"{self!r}: can't be restored: {error!r}; start anew") from None
         self.points = points
-        self.pending = None
+        self.pending = pending
         last = points.last
         self.value = nan if last is None else float(last)

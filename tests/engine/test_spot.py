@@ -1,5 +1,6 @@
 """Spot history against plain lists, over random feeds."""
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 from math import log, sqrt
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from engine.spot import MAX_GAP_NS, MIN_RETURNS, SpotHistory
 from engine.strikes import observed_strike_e8, settlement_source
+from models.errors import BadValue
 from models.events import SpotSource
 from models.markets import Settlement
 from models.units import SECOND_NS, SPOT_USD
@@ -93,17 +95,55 @@ def test_average_of_the_last_seconds():
     assert history.average(100 * SECOND_NS, 3) is None
 
 
-def test_thinned_rows_carry_a_lookback_over_a_restart():
+ROWS = st.lists(
+    st.tuples(st.integers(1, 10**11), st.integers(-(10**15), 10**15)), min_size=1, max_size=60
+)
+
+
+@given(ROWS, st.integers(0, 70))
+def test_a_packed_history_is_the_same_history_again(steps, known):
+    history, again, now = SpotHistory(), SpotHistory(), 1_800_000_000 * SECOND_NS
+    for number, (step, price) in enumerate(steps):
+        now += step
+        history.append(now, price)
+        if number < known:
+            again.append(now, price)
+    again.unpack(json.loads(json.dumps(history.packed())))
+    for mine, theirs in zip(again.rows(), history.rows(), strict=True):
+        assert mine.tolist() == theirs.tolist()
+
+
+def test_an_hour_of_prices_packs_into_a_few_kilobytes():
     history = SpotHistory()
-    for second in range(900):
-        history.append(second * SECOND_NS, (1000 + second) * SPOT_USD)
-    rows = history.thinned(5 * SECOND_NS, 0)
-    assert len(rows) == 180
+    for second in range(4096):
+        at_ns = 1_800_000_000 * SECOND_NS + second * SECOND_NS + second * 7919 % 300 * 1_000_000
+        history.append(at_ns, (68_000 + second * 104_729 % 4001 / 100) * SPOT_USD)
+    assert len(json.dumps(history.packed())) < 40_000
+    last_minutes = history.packed(history.last_ns - 299 * SECOND_NS)
+    assert 299 <= last_minutes["rows"] <= 301
+    assert SpotHistory().packed() == {"rows": 0}
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"rows": 3},
+        {"rows": 3, "first": [1], "steps": ""},
+        {"rows": 3, "first": [1, 2], "steps": "not base 64!"},
+        {"rows": 3, "first": [1, 2], "steps": "AAAA"},
+        {"rows": 9, "first": [1, 2], "steps": "good"},
+    ],
+)
+def test_a_spoilt_history_is_refused_whole(spoilt):
+    history = SpotHistory()
+    for second in range(3):
+        history.append(second, second)
+    if spoilt.get("steps") == "good":
+        spoilt = {**spoilt, "steps": history.packed()["steps"]}
     again = SpotHistory()
-    for ts, price in rows:
-        again.append(ts, price)
-    now = 899 * SECOND_NS
-    assert again.change(now, 300) == pytest.approx(history.change(now, 300), abs=0.01)
+    with pytest.raises(BadValue, match="start anew"):
+        again.unpack(spoilt)
+    assert len(again) == 0
 
 
 @pytest.mark.parametrize(

@@ -280,7 +280,7 @@ def test_a_dark_feed_stops_placing_and_pulls_orders():
     tape.book(10.5, {49: 100}, {50: 100})
     result = play(tape.tape(), agent(watch))
     assert fresh[5.0] and not fresh[6.0] and fresh[11.0]
-    assert column(result, "orders", "ended_ns") == [START_NS + 6 * SECOND_NS]
+    assert column(result, "orders", "ended_ns") == [round(START_NS + 5.5 * SECOND_NS)]
 
 
 def test_progress_is_told_and_may_end_the_run():
