@@ -63,6 +63,7 @@ def catalogue_json() -> list[dict[str, Any]]:
 def report(found: DrillReport) -> RenderableType:
     """Return the table of an exercise, its repetitions summed up, and what went wrong."""
     table = Table(*COLUMNS, box=None)
+    table.columns[0].no_wrap = True
     for result in found.results:
         table.add_row(*reports.row(result), style="" if result.passed else "red")
     parts: list[RenderableType] = [table]

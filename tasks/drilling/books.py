@@ -133,12 +133,12 @@ def compare(ours: OurBooks, ledger: Ledger) -> BooksReport:
 def _doubled(ours: OurBooks, ledger: Ledger) -> tuple[str, ...]:
     """Order ids listed twice, and intents of which more than one order lives or was filled."""
     ids = Counter(order["order_id"] for order in ledger["orders"])
-    intents = Counter(
-        ours.orders[order["order_id"]].intent_id
+    effective = {
+        order["order_id"]
         for order in ledger["orders"]
-        if order["order_id"] in ours.orders
-        and (order["open"] or order["matched_e6"] >= order["size_e6"])
-    )
+        if order["open"] or order["matched_e6"] >= order["size_e6"]
+    }
+    intents = Counter(ours.orders[one].intent_id for one in effective & ours.orders.keys())
     return tuple(
         sorted(f"{what} ({count} times)" for what, count in (ids | intents).items() if count > 1)
     )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 COLUMNS = (
-    "drill", "fault", "detected after", "trading again after", "target", "orders before/after",
+    "fault", "detected after", "trading again after", "target", "orders before/after",
     "duplicates", "lost", "cash difference", "verdict",
 )  # fmt: skip
 
@@ -113,11 +113,9 @@ def spreads(results: Sequence[DrillResult]) -> list[Spread]:
 
 def row(result: DrillResult) -> tuple[str, ...]:
     """Return a result as words, in the order of `COLUMNS`."""
-    lasted = f" for {result.lasted_s:.0f} s" if result.lasted_s else ""
     gap = result.cash_gap_e6
     return (
         result.drill,
-        f"{result.did}{lasted}",
         seconds(result.detected_s),
         seconds(result.again_s),
         "" if result.target_s is None else f"≤ {result.target_s:g} s",
@@ -149,6 +147,8 @@ def markdown(report: DrillReport) -> str:
     for result in report.results:
         lines.append(f"### {result.drill}, {result.at}: {row(result)[-1]}")
         lines += ["", *(f"- PROBLEM: {one}" for one in result.problems)]
+        lasted = f", for {result.lasted_s:.0f} s" if result.lasted_s else ""
+        lines.append(f"- done: {result.did}{lasted}")
         if result.sign:
             lines.append(f"- first sign: {result.sign}")
         lines += [*(f"- {one}" for one in result.notes), ""]
