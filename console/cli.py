@@ -17,13 +17,16 @@ from rich.console import Console
 from console import floor, foreground, logs, view
 from console.backtest import backtest
 from console.data import data_app
+from console.deploy import deploy, deploy_everything
 from console.drain import halt
 from console.kill import kill
 from console.parity import parity
 from console.risk import risk_app
+from console.serve import serve
 from console.sim import sim_app
 from console.status import as_json, gather
 from console.sweep import sweep
+from console.worker import worker
 from models.errors import FloorError
 from models.settings import Settings, load_settings
 from store import agents as agent_store
@@ -47,7 +50,10 @@ app.add_typer(agents_app, name="agents", no_args_is_help=True)
 app.add_typer(sim_app, name="sim", no_args_is_help=True)
 app.add_typer(data_app, name="data", no_args_is_help=True)
 app.add_typer(risk_app, name="risk", no_args_is_help=True)
+app.command()(worker)
+app.command()(serve)
 app.command()(kill)
+app.command()(deploy)
 app.command()(backtest)
 app.command()(parity)
 app.command()(sweep)
@@ -220,8 +226,6 @@ def agents_list(as_json_: Json = False) -> None:
 @agents_app.command(name="sync")
 def agents_sync() -> None:
     """Give every agent file its deployment in prefect.yaml, and deploy what is new."""
-    from console import steps
-    from console.environment import child_environment
     from tasks.agent_files import load_agents
     from tasks.prefect_file import sync_prefect_file
 
@@ -230,7 +234,7 @@ def agents_sync() -> None:
     _say("prefect.yaml was brought in step" if changed else "prefect.yaml is in step")
     settings = load_settings()
     if floor.running(settings.floor_home) is not None:
-        steps.deploy(child_environment(settings))
+        deploy_everything(settings)
         _say(f"deployed: {', '.join(agents)}; supervise starts them within half a minute")
 
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -53,9 +52,16 @@ async def _lift_halt(url: str) -> None:
 
 
 def deployments(settings: Settings) -> None:
-    """Create the work pools, deploy everything in prefect.yaml, and have supervise look at once."""
-    asyncio.run(_create_pools())
+    """Create the work pools, deploy everything in prefect.yaml, and have supervise look at once.
+
+    The automations come after the deployments, of which some of them are.
+    """
+    from tasks.prefect_strict import check_prefect_file
+
+    check_prefect_file()
+    asyncio.run(_create_pools(settings))
     deploy(dict(os.environ))
+    asyncio.run(_apply_automations(settings))
     asyncio.run(_first_look())
 
 
@@ -82,24 +88,27 @@ def deploy(environment: dict[str, str]) -> None:
         raise FloorError("prefect deploy --all failed; its output is above")
 
 
-async def _create_pools() -> None:
+async def _create_pools(settings: Settings) -> None:
     # Importing Prefect costs a second, which the other step need not pay.
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.actions import WorkPoolCreate
-    from prefect.workers.base import BaseWorker
-    from prefect.workers.process import ProcessWorker
 
-    from tasks.inprocess import InProcessWorker
+    from console.pools import create_pools
 
-    pools: dict[str, type[BaseWorker[Any, Any, Any]]] = {
-        "traders": ProcessWorker,
-        "ops": InProcessWorker,
-    }
     async with get_client() as client:
-        for name, worker in pools.items():
-            template = worker.get_default_base_job_template()
-            pool = WorkPoolCreate(name=name, type=worker.type, base_job_template=template)
-            await client.create_work_pool(pool, overwrite=True)
+        await create_pools(client, settings)
+
+
+async def _apply_automations(settings: Settings) -> None:
+    from tasks.automations import apply_automations
+
+    applied = await apply_automations(settings)
+    log.info(
+        "automations",
+        created=applied.created,
+        updated=applied.updated,
+        removed=applied.removed,
+        unchanged=len(applied.unchanged),
+    )
 
 
 async def _first_look() -> None:

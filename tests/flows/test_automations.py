@@ -1,0 +1,115 @@
+"""prefect.yaml and automations.yaml on a real server: idempotent, and firing as they say."""
+
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from models.settings import ROOT
+from store.urls import Urls
+from tasks.agent_files import AGENTS_DIR
+from tests.flows.prefect_server import prefect_server, server_settings
+
+pytestmark = pytest.mark.timeout(600)
+
+AGENT = "market-maker-btc-15m"
+AGENTS = sorted(path.stem for path in AGENTS_DIR.glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def seen(
+    postgres_server: Urls, programs: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    home = tmp_path_factory.mktemp("prefect")
+    settings = server_settings(home, postgres_server, programs.free_port())
+    hook = f"http://127.0.0.1:{programs.free_port()}/hook"
+    with prefect_server(settings, home / "server.log") as environment:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.flows.automation_runs"],
+            cwd=ROOT,
+            env=environment
+            | {
+                "SLACK_WEBHOOK_URL": hook,
+                "DATABASE_URL": postgres_server.database,
+                "LOG_LEVEL": "INFO",
+            },
+            capture_output=True,
+            text=True,
+            timeout=500,
+            check=False,
+        )
+        log = (home / "server.log").read_text()
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:] + log[-2000:]
+    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def test_deploying_again_changes_nothing(seen: dict[str, Any]) -> None:
+    assert seen["same"], "prefect deploy --all and the automations are not idempotent"
+    assert seen["again"] == 0
+    assert {"supervise", "reconcile", "collect", AGENT} <= set(seen["deployments"])
+
+
+def test_every_automation_of_the_file_is_in_the_server_once(seen: dict[str, Any]) -> None:
+    assert seen["ours"] == sorted(
+        {
+            "floor-run-without-heartbeat",
+            "floor-supervise-silent",
+            "floor-ops-failing",
+            "floor-pool-without-worker",
+            *(f"floor-crash-loop-{agent}" for agent in AGENTS),
+            *(f"floor-crash-loop-over-{agent}" for agent in AGENTS),
+        }
+    )
+
+
+def test_a_scheduled_deployment_gets_runs(seen: dict[str, Any]) -> None:
+    """With SQLAlchemy 2.1 the server schedules nothing and says nothing."""
+    assert all(count > 0 for count in seen["scheduled"].values())
+
+
+def test_a_run_without_heartbeat_is_marked_crashed(seen: dict[str, Any]) -> None:
+    assert seen["silent"][0] == "Crashed"
+    assert seen["silent"][1].startswith("No heartbeat")
+
+
+def test_a_run_that_ended_is_never_marked_crashed(seen: dict[str, Any]) -> None:
+    """Not even where its last heartbeat arrives after its end, as it does now and then."""
+    assert seen["ended"] == ["NotTrading", ""]
+
+
+def test_a_crash_is_followed_by_a_new_run_and_ten_pause_the_trigger(seen: dict[str, Any]) -> None:
+    assert seen["restarts_before"] == 0
+    assert 1 <= seen["restarts"] <= 10, "more runs than crashes"
+    assert seen["paused"]
+    assert seen["others"], "another deployment's trigger was paused too"
+    (notice,) = seen["notices"]
+    assert f"{AGENT} crashes again and again" in notice
+
+
+def test_a_file_that_differs_is_brought_in_and_nothing_else_is_touched(
+    seen: dict[str, Any],
+) -> None:
+    created, updated, removed = seen["mended"]
+    assert created == []
+    assert "floor-ops-failing" in updated, "what was switched off by hand"
+    assert removed == ["floor-ops-failing"], "the second of two of a name"
+    assert seen["fewer"] == [[], [], ["floor-run-without-heartbeat"]]
+    assert seen["foreign"], "an automation of somebody else was removed"
+
+
+def test_without_a_webhook_nobody_is_told_and_no_address_is_kept(seen: dict[str, Any]) -> None:
+    assert seen["mute_actions"] == ["do-nothing"]
+    assert seen["blocks"] == []
+
+
+def test_a_session_event_arrives_with_agent_window_and_reason(seen: dict[str, Any]) -> None:
+    resource, payload = seen["event"]
+    assert resource["prefect.resource.id"] == f"floor.agent.{AGENT}"
+    assert payload == {"agent": AGENT, "window": "btc-1", "reason": "ten restarts", "count": 10}
