@@ -1,17 +1,27 @@
 """Serve the floor's short, frequent flows from one process: ``python -m flows.ops``.
 
-The risk watch runs beside them: it looks every few seconds, which no flow run should.
+Two watches run beside them: what they look at, every few seconds, no flow run should. They go on
+while the Prefect server is away, and a guardian ends the whole process should it ever hang.
 """
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
 
 from models.settings import Settings, load_settings
+from tasks import floor_watch, risk_watch
+from tasks.alerts import Alerts
+from tasks.guardian import Guardian, read_note
 from tasks.inprocess import serve_pool
 from tasks.logs import configure_logs
-from tasks.risk_watch import keep_watching
+
+log = structlog.get_logger(__name__)
 
 POOL = "ops"
 FLOWS = ("flows.supervise.supervise", "flows.reconcile.reconcile")
+AGAIN_S = 5.0
 
 
 def main() -> None:
@@ -21,13 +31,44 @@ def main() -> None:
 
 
 async def serve(settings: Settings) -> None:
-    """Serve the pool until cancelled, with the risk watch beside it."""
-    watch = asyncio.create_task(keep_watching(settings), name="risk watch")
-    try:
-        await serve_pool(POOL, name="ops", preload=FLOWS)
-    finally:
-        watch.cancel()
-        await asyncio.gather(watch, return_exceptions=True)
+    """Serve the pool until cancelled, with the watches beside it."""
+    note = settings.floor_home / "ops-hung.json"
+    async with Guardian(note):
+        await _tell_last_end(settings, read_note(note))
+        beside = [
+            _begin("risk watch", risk_watch.keep_watching(settings)),
+            _begin("floor watch", floor_watch.keep_watching(settings)),
+        ]
+        try:
+            await _keep_serving()
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+
+
+def _begin(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    return asyncio.create_task(work, name=name)
+
+
+async def _keep_serving() -> None:
+    """Serve the pool; a worker that fails is followed by another, and the watches never stop."""
+    while True:
+        try:
+            await serve_pool(POOL, name="ops", preload=FLOWS)
+            return
+        except Exception as error:
+            log.error("ops_worker_failed", reason=repr(error))
+        await asyncio.sleep(AGAIN_S)
+
+
+async def _tell_last_end(settings: Settings, reason: str) -> None:
+    """Tell people that this process had hung, and was ended and started again."""
+    if not reason:
+        return
+    log.error("ops_was_ended", reason=reason)
+    async with Alerts(settings) as alerts:
+        alerts.post("error", f"the ops process was ended and started again: {reason}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from store.database import Database
 from store.reserve import Reserve
 from store.urls import urls
 from tasks.alerts import Alerts
-from tasks.guards import halt_reason
 from tasks.reconcile_floor import Look, look, mend, news, note_comparison, return_leaks
 from tasks.reconciliation import Difference, persistent
 from venue.polymarket.client import PolymarketVenue
@@ -27,11 +26,12 @@ NONCE = 0
 
 @flow(name="reconcile", flow_run_name="reconcile", timeout_seconds=50)
 async def reconcile() -> str:
-    """Compare orders, fills, holdings and cash; adopt what the venue knows better."""
+    """Compare orders, fills, holdings and cash; adopt what the venue knows better.
+
+    Also while the floor is halted: nothing trades then, but money moves.
+    """
     settings = load_settings()
     async with Database(urls(settings).database, max_size=2) as database:
-        if reason := await halt_reason(database):
-            return reason
         await _return_leaks(settings, database)
         try:
             first, second = await _two_looks(settings, database)

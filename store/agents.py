@@ -123,6 +123,14 @@ async def agent_overview(db: Database) -> list[AgentOverview]:
     return [_overview(row) for row in await db.fetch(_OVERVIEW)]
 
 
+async def wanted_agents(db: Database) -> set[str]:
+    """Return the agents `agent_overview` calls desired; cheap enough to ask often."""
+    rows = await db.fetch(
+        "SELECT name FROM agents WHERE enabled AND status <> 'paused' AND lifecycle <> 'retired'"
+    )
+    return {row["name"] for row in rows}
+
+
 async def load_spec(db: Database, agent: str) -> AgentSpec:
     """Return an agent's spec. Raises `BadValue` if there is no such agent."""
     row = await db.fetch_one("SELECT spec FROM agents WHERE name = %s", (agent,))

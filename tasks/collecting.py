@@ -2,30 +2,44 @@
 
 import time
 
+from prefect.client.schemas.objects import FlowRun
+
 from store import state
 from store.database import Database
+from tasks.attending import Around, put_right
 from tasks.collector import STATE_KEY
-from tasks.deployments import end_stale_runs, on_their_way, open_runs
-from tasks.handover import start_run
+from tasks.deployments import open_runs, start_run
+from tasks.standing import Holder, Standing
 
 DEPLOYMENT = "collect/collect"
 SILENT_S = 20.0
 """The collector notes its state every two seconds; after this long it counts as gone."""
 
 
-async def keep_collecting(database: Database) -> list[str]:
+async def keep_collecting(database: Database, around: Around) -> list[str]:
     """Start a collector when none has been heard of lately; returns what was done, for people.
 
     Two collectors do no harm (their rows are the same), so silence alone is enough to start one.
     """
-    heard = await state.get(database, STATE_KEY)
-    if heard is not None and time.time_ns() - heard["at_ns"] < SILENT_S * 1e9:
-        return []
     runs = await open_runs(DEPLOYMENT)
     if runs is None:
         return ["collect is not deployed"]
-    if on_their_way(runs, ""):
+    heard = await state.get(database, STATE_KEY)
+    silent = heard is None or time.time_ns() - heard["at_ns"] >= SILENT_S * 1e9
+    if not silent or around.unsure:
+        # Whoever works may hold on to a run that nobody cancels as it was asked to.
+        await put_right(database, [run for run in runs if _cancelling(run)], Holder(), around)
         return []
-    await end_stale_runs(runs, "")
-    await start_run(DEPLOYMENT, f"collect-{int(time.time() // 60)}")
+    if Standing.COMING in await put_right(database, runs, Holder(), around):
+        return []
+    await start_run(DEPLOYMENT, _key(runs), name="collect restart: it fell silent")
     return ["collect started"]
+
+
+def _cancelling(run: FlowRun) -> bool:
+    return run.state is not None and run.state.is_cancelling()
+
+
+def _key(runs: list[FlowRun]) -> str:
+    """Name the cause, so that it starts one run: this minute, and what was put right in it."""
+    return f"collect-{int(time.time() // 60)}-{len(runs)}"

@@ -1,23 +1,33 @@
-"""Keeping Prefect's deployments in step with the agents there are."""
+"""What Prefect knows of our deployments' runs, and how the floor corrects and adds to it."""
 
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterId,
     FlowRunFilter,
+    FlowRunFilterStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.deployments.flow_runs import arun_deployment
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Crashed
-from prefect.types._datetime import now
+from prefect.states import Cancelled
 
-from tasks.supervision import STARTUP_S
-
-OPEN_STATES = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
+OPEN_STATES = [
+    StateType.SCHEDULED,
+    StateType.PENDING,
+    StateType.RUNNING,
+    StateType.CANCELLING,
+]
+GONE = "ProcessGone"
+"""Name of the state of a run whose process is gone. Prefect's own name for it, Crashed, would fire
+the deployment's trigger, whose run would then meet the one the supervisor starts."""
+MOST_RUNS = 50
 
 
 def deployment_name(agent: str) -> str:
@@ -39,44 +49,56 @@ async def open_runs(deployment: str) -> list[FlowRun] | None:
         )
 
 
-def on_their_way(runs: list[FlowRun], lease_run: str) -> list[FlowRun]:
-    """Keep the runs that are due soon or began so recently that they may lack their lease yet.
-
-    A run that is late is still coming: more of them would all start once the worker is back.
-    """
-    soon = now("UTC") + timedelta(seconds=STARTUP_S)
-    recent = now("UTC") - timedelta(seconds=STARTUP_S)
-    return [
-        run
-        for run in runs
-        if str(run.id) != lease_run
-        and run.state is not None
-        and (
-            (run.next_scheduled_start_time or soon) <= soon
-            if run.state.type is StateType.SCHEDULED
-            else run.state.timestamp >= recent
-        )
-    ]
-
-
-async def end_stale_runs(runs: list[FlowRun], lease_run: str) -> int:
-    """Mark runs Crashed that claim to run although another, or nobody, holds the lease."""
-    recent = now("UTC") - timedelta(seconds=STARTUP_S)
-    stale = [
-        run
-        for run in runs
-        if str(run.id) != lease_run
-        and run.state is not None
-        and run.state.type in (StateType.RUNNING, StateType.PENDING)
-        and run.state.timestamp < recent
-    ]
-    if not stale:
-        return 0
+async def crashed_since(deployment: str, since: datetime) -> list[FlowRun]:
+    """Return the runs of ``flow/deployment`` that began after `since` and crashed, newest first."""
     async with get_client() as client:
-        for run in stale:
-            await client.set_flow_run_state(
-                run.id,
-                Crashed(message="Its process no longer holds the agent's lease."),
-                force=True,
-            )
-    return len(stale)
+        try:
+            found = await client.read_deployment_by_name(deployment)
+        except ObjectNotFound:
+            return []
+        return await client.read_flow_runs(
+            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[found.id])),
+            flow_run_filter=FlowRunFilter(
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CRASHED])),
+                start_time=FlowRunFilterStartTime(after_=since),
+            ),
+            sort=FlowRunSort.START_TIME_DESC,
+            limit=MOST_RUNS,
+        )
+
+
+async def settle_gone(runs: Iterable[FlowRun], why: str) -> None:
+    """Note of each run that its process is gone: nobody else will."""
+    async with get_client() as client:
+        for run in runs:
+            state: State[None] = State(type=StateType.CRASHED, name=GONE, message=why)
+            await client.set_flow_run_state(run.id, state, force=True)
+
+
+async def settle_cancelled(runs: Iterable[FlowRun]) -> None:
+    """Note of each run that it was cancelled: its process is gone, its worker can't say so."""
+    async with get_client() as client:
+        for run in runs:
+            state: State[None] = Cancelled(message="The session ended; its worker could not report it.")
+            await client.set_flow_run_state(run.id, state, force=True)
+
+
+async def start_run(
+    deployment: str, key: str, name: str | None = None, tags: Iterable[str] = ()
+) -> str:
+    """Start a run of ``flow/deployment``; the same `key` never starts a second one.
+
+    Returns
+    -------
+    str
+        The run's id.
+    """
+    run = await arun_deployment(
+        name=deployment,
+        timeout=0,
+        as_subflow=False,
+        idempotency_key=key,
+        flow_run_name=name,
+        tags=list(tags),
+    )
+    return str(run.id)

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import signal
 import sys
 from pathlib import Path
 
@@ -11,16 +12,54 @@ import psutil
 def process_name() -> str:
     """Name this process: where it runs, its id, and what tells it from a later one with that id."""
     pid = os.getpid()
-    return f"{place()}:{pid}:{_birth(pid)}"
+    return f"{place()}:{pid}:{birth_of(pid)}"
 
 
 def is_dead(holder: str) -> bool:
     """Whether `holder` was a process of this very place that is gone for sure."""
+    known = _identity(holder)
+    return known is not None and birth_of(known[0]) != known[1]
+
+
+def pid_here(holder: str) -> int | None:
+    """Return the id of `holder`'s process while it lives at this very place, else None."""
+    known = _identity(holder)
+    return known[0] if known is not None and birth_of(known[0]) == known[1] else None
+
+
+def kill_holder(holder: str) -> bool:
+    """End the process `holder` at once; False where it is not of this place, or gone already."""
+    known = _identity(holder)
+    return known is not None and kill_process(*known)
+
+
+def kill_process(pid: int, birth: str) -> bool:
+    """End the process with this id and birth, and never a later one with its id."""
+    try:
+        if sys.platform != "linux":
+            if birth_of(pid) != birth:
+                return False
+            os.kill(pid, signal.SIGKILL)
+            return True
+        held = os.pidfd_open(pid)  # what it names can not become another process any more
+        try:
+            if birth_of(pid) != birth:
+                return False
+            signal.pidfd_send_signal(held, signal.SIGKILL)
+        finally:
+            os.close(held)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _identity(holder: str) -> tuple[int, str] | None:
+    """Process id and birth of a holder of this place; None for any other."""
     where, _, identity = holder.partition(":")
     pid, _, birth = identity.partition(":")
     if where != place() or not pid.isdigit() or not birth.isdigit():
-        return False
-    return _birth(int(pid)) != birth
+        return None
+    return int(pid), birth
 
 
 def place() -> str:
@@ -39,7 +78,7 @@ def place() -> str:
     return f"{host}-{space}-{boot}"
 
 
-def _birth(pid: int) -> str | None:
+def birth_of(pid: int) -> str | None:
     """When a process began, in ticks no change of the clock can move; None once it is gone."""
     try:
         if sys.platform == "linux":

@@ -20,12 +20,16 @@ from prefect.workers.base import (
     BaseWorkerResult,
 )
 
+from tasks.patience import OnceOnly, Patient
+
 
 class InProcessResult(BaseWorkerResult):
     """What a finished run tells the worker; the run's own state says the rest."""
 
 
-class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessResult]):
+class InProcessWorker(
+    OnceOnly, Patient, BaseWorker[BaseJobConfiguration, BaseVariables, InProcessResult]
+):
     """Runs every flow of its pool as a task of its own event loop."""
 
     type = "in-process"
@@ -81,4 +85,5 @@ async def serve_pool(pool: str, name: str, preload: Sequence[str] = ()) -> None:
     """Run an in-process worker for `pool` until cancelled; `preload` imports flows up front."""
     for entrypoint in preload:
         load_entrypoint(entrypoint)
-    await InProcessWorker(work_pool_name=pool, name=name).start()
+    # A run fetched ahead of its time would hold the deployment's one slot while it waits.
+    await InProcessWorker(work_pool_name=pool, name=name, prefetch_seconds=0).start()

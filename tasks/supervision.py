@@ -6,9 +6,6 @@ from enum import StrEnum
 from models.agents import AgentStatus
 from store.agents import AgentOverview
 
-STARTUP_S = 60.0
-"""A run that was started this recently may still be on its way to the lease."""
-
 
 class Step(StrEnum):
     NONE = "none"
@@ -25,27 +22,54 @@ class Decision:
     reason: str = ""
 
 
-def decide(agent: AgentOverview, *, runs_on_their_way: int, max_restarts: int) -> Decision:
+def decide(
+    agent: AgentOverview,
+    *,
+    coming: int,
+    max_restarts: int,
+    dead: bool = False,
+    crashes: int = 0,
+    unsure: bool = False,
+) -> Decision:
     """Compare what is desired of an agent with what it does.
 
     Parameters
     ----------
     agent
         The agent as the database sees it; its lease is what says whether it is traded.
-    runs_on_their_way
-        Flow runs of its deployment that are due, late or younger than `STARTUP_S`.
+    coming
+        Flow runs of its deployment that are on their way to the lease.
     max_restarts
         Restarts an hour after which a person must look.
+    dead
+        Whether the holder of its lease is known to be gone, however long the lease still lasts.
+    crashes
+        Runs that crashed since anybody last held its lease: they never came to trade.
+    unsure
+        Whether Postgres is back so lately that a session which lives may not have renewed yet.
     """
-    if not agent.desired or agent.lease_live:
+    if not agent.desired or (agent.lease_live and not dead):
         return Decision(agent.name, Step.NONE)
-    crashed = bool(agent.lease_holder) or agent.status is AgentStatus.RUNNING
+    if unsure and agent.lease_holder and not dead:
+        return Decision(agent.name, Step.NONE, "its session may renew its lease yet")
+    failed = agent.restarts_last_hour + crashes
+    crashed = bool(agent.lease_holder) or agent.status is AgentStatus.RUNNING or crashes > 0
     # A session that ended in good order and whose successor is coming is no restart.
-    if agent.restarts_last_hour >= max_restarts and (crashed or not runs_on_their_way):
-        return Decision(agent.name, Step.PAUSE, over_budget(agent.name, agent.restarts_last_hour))
-    if runs_on_their_way:
+    if failed >= max_restarts and (crashed or not coming):
+        return Decision(agent.name, Step.PAUSE, over_budget(agent.name, failed))
+    if coming:
         return Decision(agent.name, Step.NONE, "a run is on its way")
-    return Decision(agent.name, Step.START, "its session died" if crashed else "it is not running")
+    return Decision(agent.name, Step.START, _why(agent, dead, crashes))
+
+
+def _why(agent: AgentOverview, dead: bool, crashes: int) -> str:
+    if crashes:
+        return "its run crashed before it could trade"
+    if dead:
+        return "its session died"
+    if agent.lease_holder:
+        return "its lease ran out"
+    return "its session died" if agent.status is AgentStatus.RUNNING else "it is not running"
 
 
 def over_budget(agent: str, restarts: int) -> str:

@@ -9,29 +9,45 @@ from models.settings import Settings
 from store import agents, risk
 from store.database import Database
 from store.leases import LeaseStatus
+from tasks import attending
 from tasks.agent_files import find_agent
+from tasks.attending import Around, holder_of
+from tasks.holders import process_name
+from tasks.standing import Holder
 from tasks.supervision import Step
 
 AGENT = "momentum-btc-15m"
+AROUND = Around({}, "traders-here", unsure=False)
 
 
-def lease(live: bool, heartbeat_age_s: float | None) -> LeaseStatus:
-    return LeaseStatus(AGENT, "h:1:1" if live else "", 3, "a-run", live, 5, heartbeat_age_s, "")
+def lease(
+    live: bool, heartbeat_age_s: float | None, holder: str = "h:1:1", successor: str = ""
+) -> LeaseStatus:
+    return LeaseStatus(
+        AGENT, holder if live else "", 3, "a-run", live, 5, heartbeat_age_s, "", successor
+    )
+
+
+def dead_process() -> str:
+    place, pid, birth = process_name().split(":")
+    return f"{place}:{pid}:{int(birth) + 1}"
 
 
 @pytest.mark.parametrize(
-    ("seen", "run"),
+    ("seen", "holder"),
     [
-        (None, ""),
-        (lease(True, 2.0), "a-run"),
+        (None, Holder()),
+        (lease(True, 2.0), Holder("a-run")),
+        (lease(True, 2.0, successor="b-run"), Holder("a-run", successor="b-run")),
+        (lease(True, 2.0, dead_process()), Holder("a-run", dead=True)),
         # Given back a moment ago: the run is about to complete, and must not be marked Crashed.
-        (lease(False, 2.0), "a-run"),
-        (lease(False, 500.0), ""),
-        (lease(False, None), ""),
+        (lease(False, 2.0), Holder("a-run")),
+        (lease(False, 500.0), Holder()),
+        (lease(False, None), Holder()),
     ],
 )
-def test_the_run_of_a_lease(seen: LeaseStatus | None, run: str) -> None:
-    assert module._run_of(seen) == run
+def test_the_holder_of_a_lease(seen: LeaseStatus | None, holder: Holder) -> None:
+    assert holder_of(seen) == holder
 
 
 @pytest.fixture
@@ -41,10 +57,10 @@ async def database(clean_postgres_url: str) -> Any:
         yield opened
 
 
-async def attend(database: Database, has_file: bool = True) -> Any:
+async def attend(database: Database, has_file: bool = True, halted: str = "") -> Any:
     (agent,) = await agents.agent_overview(database)
     settings = Settings(_env_file=None)  # type: ignore[call-arg]
-    return await module._attend(database, settings, agent, has_file=has_file)
+    return await module._attend(database, settings, agent, AROUND, halted, has_file=has_file)
 
 
 async def test_trouble_with_one_agent_is_an_answer_not_an_end(
@@ -53,7 +69,7 @@ async def test_trouble_with_one_agent_is_an_answer_not_an_end(
     async def no_answer(deployment: str) -> None:
         raise OSError("Prefect is away")
 
-    monkeypatch.setattr(module, "open_runs", no_answer)
+    monkeypatch.setattr(attending, "open_runs", no_answer)
     decision = await attend(database)
     assert (decision.step, decision.reason) == (Step.FAILED, "Prefect is away")
 
@@ -64,20 +80,26 @@ async def test_an_agent_without_a_deployment_is_told_not_started(
     async def unknown(deployment: str) -> None:
         return None
 
-    monkeypatch.setattr(module, "open_runs", unknown)
+    monkeypatch.setattr(attending, "open_runs", unknown)
     decision = await attend(database)
     assert decision.step is Step.FAILED
     assert "is not deployed" in decision.reason
 
 
-async def test_an_agent_whose_file_is_wrong_is_not_started(database: Database) -> None:
-    decision = await attend(database, has_file=False)
-    assert decision.step is Step.NONE
-
-
-async def test_an_agent_is_not_started_while_a_breaker_or_the_kill_switch_stops_it(
-    database: Database,
+async def test_what_must_not_trade_is_not_started_but_its_runs_are_put_right(
+    database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked: list[str] = []
+
+    async def none_open(deployment: str) -> list[Any]:
+        asked.append(deployment)
+        return []
+
+    monkeypatch.setattr(attending, "open_runs", none_open)
+    wrong = await attend(database, has_file=False)
+    assert (wrong.step, wrong.reason) == (Step.NONE, "its file is wrong or gone")
+    halted = await attend(database, halted="the floor is halted: a drill")
+    assert (halted.step, halted.reason) == (Step.NONE, "the floor is halted: a drill")
     await risk.save_breaker(database, f"agent-losses:{AGENT}", {"status": "tripped", "reason": "x"})
     decision = await attend(database)
     assert (decision.step, decision.reason) == (Step.NONE, f"breaker agent-losses:{AGENT}: x")
@@ -85,3 +107,4 @@ async def test_an_agent_is_not_started_while_a_breaker_or_the_kill_switch_stops_
     await risk.throw_kill(database, risk.Kill("a drill", "tester", 1))
     decision = await attend(database)
     assert decision.step is Step.NONE and "kill switch is thrown: a drill" in decision.reason
+    assert asked == [f"trade/{AGENT}"] * 4

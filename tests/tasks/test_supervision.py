@@ -27,35 +27,68 @@ IDLE = AgentOverview(
 )
 
 
+DIED = {"lease_holder": "host:1:1"}
+
+
 @pytest.mark.parametrize(
-    ("change", "coming", "step"),
+    ("change", "seen", "step"),
     [
-        ({}, 0, Step.START),
-        ({"lease_holder": "host:1:1", "status": AgentStatus.RUNNING}, 0, Step.START),
-        ({}, 1, Step.NONE),
-        ({"lease_live": True}, 0, Step.NONE),
-        ({"desired": False}, 0, Step.NONE),
-        ({"restarts_last_hour": 9}, 0, Step.START),
-        ({"restarts_last_hour": 10}, 0, Step.PAUSE),
-        ({"restarts_last_hour": 10}, 1, Step.NONE),
-        ({"restarts_last_hour": 10, "lease_holder": "host:1:1"}, 1, Step.PAUSE),
-        ({"restarts_last_hour": 10, "status": AgentStatus.RUNNING}, 1, Step.PAUSE),
-        ({"restarts_last_hour": 99, "lease_live": True}, 0, Step.NONE),
-        ({"restarts_last_hour": 99, "desired": False}, 0, Step.NONE),
+        ({}, {}, Step.START),
+        (DIED | {"status": AgentStatus.RUNNING}, {}, Step.START),
+        ({}, {"coming": 1}, Step.NONE),
+        ({"lease_live": True}, {}, Step.NONE),
+        ({"desired": False}, {}, Step.NONE),
+        ({"restarts_last_hour": 9}, {}, Step.START),
+        ({"restarts_last_hour": 10}, {}, Step.PAUSE),
+        ({"restarts_last_hour": 10}, {"coming": 1}, Step.NONE),
+        (DIED | {"restarts_last_hour": 10}, {"coming": 1}, Step.PAUSE),
+        ({"restarts_last_hour": 10, "status": AgentStatus.RUNNING}, {"coming": 1}, Step.PAUSE),
+        ({"restarts_last_hour": 99, "lease_live": True}, {}, Step.NONE),
+        ({"restarts_last_hour": 99, "desired": False}, {}, Step.NONE),
+        # Its process is gone: the lease need not be waited out.
+        (DIED | {"lease_live": True}, {"dead": True}, Step.START),
+        (DIED | {"lease_live": True}, {"dead": True, "coming": 1}, Step.NONE),
+        (DIED | {"lease_live": True, "desired": False}, {"dead": True}, Step.NONE),
+        # Postgres is only just back: who lives renews, who is dead does not.
+        (DIED, {"unsure": True}, Step.NONE),
+        (DIED, {"unsure": True, "dead": True}, Step.START),
+        ({}, {"unsure": True}, Step.START),
+        # Runs that crash before they come to trade are on nobody else's ledger.
+        ({}, {"crashes": 9}, Step.START),
+        ({}, {"crashes": 10}, Step.PAUSE),
+        ({"restarts_last_hour": 4}, {"crashes": 6, "coming": 1}, Step.PAUSE),
+        ({"lease_live": True}, {"crashes": 10}, Step.NONE),
     ],
 )
-def test_decision(change: dict[str, Any], coming: int, step: Step) -> None:
-    decision = decide(replace(IDLE, **change), runs_on_their_way=coming, max_restarts=10)
+def test_decision(change: dict[str, Any], seen: dict[str, Any], step: Step) -> None:
+    decision = decide(replace(IDLE, **change), max_restarts=10, **{"coming": 0, **seen})
     assert decision.step is step
 
 
+def test_a_false_crash_of_a_healthy_session_starts_nothing() -> None:
+    """Prefect may take a run for crashed after an outage; the lease says that it trades."""
+    healthy = replace(IDLE, lease_holder="host:1:1", lease_live=True, status=AgentStatus.RUNNING)
+    for crashes in (0, 1, 50):
+        decision = decide(healthy, coming=0, max_restarts=10, crashes=crashes)
+        assert decision.step is Step.NONE
+
+
 def test_a_pause_says_how_it_ends() -> None:
-    decision = decide(replace(IDLE, restarts_last_hour=12), runs_on_their_way=0, max_restarts=10)
+    decision = decide(replace(IDLE, restarts_last_hour=12), coming=0, max_restarts=10)
     assert "12 restarts" in decision.reason
     assert "floor agents resume a" in decision.reason
 
 
-def test_the_reason_tells_a_death_from_a_first_start() -> None:
-    died = decide(replace(IDLE, lease_holder="h:1:1"), runs_on_their_way=0, max_restarts=10)
-    assert died.reason == "its session died"
-    assert decide(IDLE, runs_on_their_way=0, max_restarts=10).reason == "it is not running"
+@pytest.mark.parametrize(
+    ("change", "seen", "reason"),
+    [
+        ({}, {}, "it is not running"),
+        ({"status": AgentStatus.RUNNING}, {}, "its session died"),
+        (DIED | {"lease_live": True}, {"dead": True}, "its session died"),
+        (DIED, {}, "its lease ran out"),
+        ({}, {"crashes": 2}, "its run crashed before it could trade"),
+    ],
+)
+def test_a_start_says_why(change: dict[str, Any], seen: dict[str, Any], reason: str) -> None:
+    decision = decide(replace(IDLE, **change), max_restarts=10, **{"coming": 0, **seen})
+    assert decision.reason == reason

@@ -1,0 +1,199 @@
+"""Looking after one agent: its runs are put right, and what is missing is started."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from prefect.client.schemas.objects import FlowRun
+from prefect.types._datetime import now
+
+from models.settings import Settings
+from store import agents, leases, state
+from store.agents import AgentOverview
+from store.database import Database
+from store.events import record_event
+from store.leases import LeaseStatus
+from store.session_halts import halt_session
+from tasks.alerts import Alerts
+from tasks.deployments import (
+    crashed_since,
+    deployment_name,
+    open_runs,
+    settle_cancelled,
+    settle_gone,
+    start_run,
+)
+from tasks.floor_watch import BACK
+from tasks.holders import is_dead, kill_process
+from tasks.run_events import SessionEvent, tell_event
+from tasks.session_processes import SessionProcess
+from tasks.signs import SETTLE_S
+from tasks.standing import (
+    CANCEL_HALT_S,
+    CANCEL_S,
+    STARTUP_S,
+    Holder,
+    Standing,
+    standing,
+    worker_name,
+)
+from tasks.supervision import Decision, Step, decide
+
+log = structlog.get_logger(__name__)
+
+HOUR_S = 3600.0
+SLOT_S = 60
+"""The same cause starts no second run within this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What one look at the floor found that concerns every agent."""
+
+    here: Mapping[str, SessionProcess]
+    """Processes of this host by the flow run they carry out."""
+    worker: str
+    """Name of this host's worker."""
+    unsure: bool
+    """Whether Postgres is only just back."""
+
+
+async def look_around(
+    database: Database, settings: Settings, processes: Iterable[SessionProcess]
+) -> Around:
+    """Note what concerns every agent."""
+    back_ns = await state.get(database, BACK)
+    unsure = back_ns is not None and abs(time.time_ns() - back_ns) < SETTLE_S * 1e9
+    here = {process.run_id: process for process in processes}
+    return Around(here, worker_name(settings), unsure)
+
+
+async def attend(
+    database: Database, settings: Settings, agent: AgentOverview, around: Around
+) -> Decision:
+    """Put the agent's runs right, then start or pause it where that is due."""
+    lease = await leases.holder(database, agent.name)
+    runs = await open_runs(deployment_name(agent.name))
+    if runs is None:
+        reason = "is not deployed; `floor up` or `prefect --no-prompt deploy --all` deploys it"
+        return Decision(agent.name, Step.FAILED if agent.desired else Step.NONE, reason)
+    holder = holder_of(lease)
+    stands = await put_right(database, runs, holder, around)
+    crashes = await _crashes(agent, lease, holder)
+    decision = decide(
+        agent,
+        coming=stands.count(Standing.COMING),
+        max_restarts=settings.max_restarts_per_hour,
+        dead=holder.dead,
+        crashes=crashes,
+        unsure=around.unsure,
+    )
+    if decision.step is Step.START:
+        await _start(database, decision, lease, crashes)
+    elif decision.step is Step.PAUSE:
+        await _pause(database, settings, decision)
+    return decision
+
+
+async def settle_runs(database: Database, agent: str, around: Around) -> None:
+    """Put the runs of an agent right that must not trade now."""
+    lease = await leases.holder(database, agent)
+    runs = await open_runs(deployment_name(agent))
+    await put_right(database, runs or [], holder_of(lease), around)
+
+
+def holder_of(lease: LeaseStatus | None) -> Holder:
+    """Say which run holds the lease, or gave it back so lately that it may still be ending."""
+    if lease is None:
+        return Holder()
+    age_s = lease.heartbeat_age_s
+    lately = lease.live or (age_s is not None and age_s < STARTUP_S)
+    return Holder(
+        lease.flow_run_id if lately else "",
+        is_dead(lease.holder),
+        lease.successor if lease.live else "",
+    )
+
+
+async def put_right(
+    database: Database, runs: list[FlowRun], holder: Holder, around: Around
+) -> list[Standing]:
+    """Correct what Prefect believes of these runs; returns where each of them stands."""
+    stands = [standing(run, holder, around.here, around.worker, now("UTC")) for run in runs]
+    gone = [run for run, at in zip(runs, stands, strict=True) if at is Standing.GONE]
+    stray = [run for run, at in zip(runs, stands, strict=True) if at is Standing.STRAY]
+    for run in stray:
+        end_process_of(run, around, "it holds no lease")
+    if gone or stray:
+        await settle_gone([*gone, *stray], "Its process is gone, or holds no lease of its agent.")
+    cancelled = []
+    for run, at in zip(runs, stands, strict=True):
+        if at is Standing.CANCELLING and await _carry_out(database, run, holder, around):
+            cancelled.append(run)
+    if cancelled:
+        await settle_cancelled(cancelled)
+    return stands
+
+
+def end_process_of(run: FlowRun, around: Around, why: str) -> bool:
+    """End the process of a run, where it is one of this host."""
+    process = around.here.get(str(run.id))
+    if process is None or not kill_process(process.pid, process.birth):
+        return False
+    log.warning("session_ended", run=str(run.id), name=run.name, pid=process.pid, reason=why)
+    return True
+
+
+async def _carry_out(database: Database, run: FlowRun, holder: Holder, around: Around) -> bool:
+    """Carry out a cancellation that Prefect's worker does not; True once nothing is left of it."""
+    run_id = str(run.id)
+    assert run.state is not None
+    age_s = (now("UTC") - run.state.timestamp).total_seconds()
+    if age_s < CANCEL_S:
+        return False
+    holds = run_id == holder.run_id and not holder.dead
+    if run_id not in around.here and (not holds or age_s >= CANCEL_S + STARTUP_S):
+        return True
+    if await halt_session(database, run_id, "its run was cancelled in Prefect"):
+        log.info("cancelled_session_halted", run=run_id, name=run.name)
+    if age_s >= CANCEL_HALT_S:
+        end_process_of(run, around, "cancelled, and did not end")
+    return False
+
+
+async def _crashes(agent: AgentOverview, lease: LeaseStatus | None, holder: Holder) -> int:
+    """Count the runs that crashed since anybody held the lease: nobody else has counted them."""
+    if not agent.desired or (agent.lease_live and not holder.dead):
+        return 0
+    age_s = HOUR_S
+    if lease is not None and lease.heartbeat_age_s is not None:
+        age_s = min(HOUR_S, lease.heartbeat_age_s)
+    since = now("UTC") - timedelta(seconds=age_s)
+    crashed = await crashed_since(deployment_name(agent.name), since)
+    return sum(str(run.id) != holder.run_id for run in crashed)
+
+
+async def _start(
+    database: Database, decision: Decision, lease: LeaseStatus | None, crashes: int
+) -> None:
+    # One key per lease generation, crash and slot: a slow answer can't start two.
+    agent, token = decision.agent, lease.token if lease is not None else 0
+    key = f"{agent}-{token}-{crashes}-{int(time.time() // SLOT_S)}"
+    word = "start" if decision.reason == "it is not running" else "restart"
+    name = f"{agent} {word}: {decision.reason}"
+    run_id = await start_run(deployment_name(agent), key, name=name, tags=[word])
+    detail = {"reason": decision.reason, "run": run_id, "token": token}
+    await record_event(database, "agent_start", detail, agent)
+    log.info("agent_started", agent=agent, reason=decision.reason, run=run_id)
+
+
+async def _pause(database: Database, settings: Settings, decision: Decision) -> None:
+    """Pause the agent; people hear of it from whoever was first to do so."""
+    agent, reason = decision.agent, decision.reason
+    if not await agents.pause(database, agent, reason):
+        return
+    tell_event(SessionEvent.PAUSED, agent, reason=reason)
+    async with Alerts(settings) as alerts:
+        alerts.post("breaker", f"{agent} is paused: {reason}", agent=agent)

@@ -1,0 +1,80 @@
+"""The flow runs' processes of this floor on this host, as the operating system knows them.
+
+A process is known by marks in its environment: the folder of the floor and the program that
+supervisord started, and the flow run that Prefect's worker gave it. A session that was started in
+another way (a container, a test) has no such marks and is left alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tasks.holders import birth_of
+
+HOME_MARK = "FLOOR_SUPERVISED_HOME"
+PROGRAM_MARK = "FLOOR_PROGRAM"
+RUN_MARK = "PREFECT__FLOW_RUN_ID"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionProcess:
+    """A process that carries out one flow run."""
+
+    pid: int
+    birth: str
+    run_id: str
+    orphan: bool
+    """The worker that started it is gone: nobody could stop it, or see it end."""
+
+
+def session_processes(home: Path) -> list[SessionProcess]:
+    """Return the processes of the floor at `home` that carry out flow runs."""
+    marks = {}
+    for process in psutil.process_iter():
+        environment = _environment(process)
+        if environment.get(HOME_MARK) == str(home):
+            marks[process.pid] = environment
+    found = [
+        _judged(pid, environment, marks)
+        for pid, environment in marks.items()
+        if environment.get(RUN_MARK)
+    ]
+    return [process for process in found if process is not None]
+
+
+def is_orphan(pid: int, home: Path) -> bool:
+    """Whether this process was started by a worker of the floor at `home` that is gone."""
+    try:
+        process = psutil.Process(pid)
+        own, parent = _environment(process), _environment(psutil.Process(process.ppid()))
+    except psutil.Error:
+        return False
+    return own.get(HOME_MARK) == str(home) and RUN_MARK in own and not _same_program(own, parent)
+
+
+def _judged(
+    pid: int, own: Mapping[str, str], marks: Mapping[int, Mapping[str, str]]
+) -> SessionProcess | None:
+    """Judge one process; None for the helper of another, or where it ended meanwhile."""
+    try:
+        parent = marks.get(psutil.Process(pid).ppid(), {})
+    except psutil.Error:
+        return None
+    birth = birth_of(pid)
+    if birth is None or parent.get(RUN_MARK) == own[RUN_MARK]:
+        return None
+    return SessionProcess(pid, birth, own[RUN_MARK], not _same_program(own, parent))
+
+
+def _same_program(own: Mapping[str, str], parent: Mapping[str, str]) -> bool:
+    return all(parent.get(mark) == own.get(mark) for mark in (HOME_MARK, PROGRAM_MARK))
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    """The environment a process was started with; empty where it can't be read."""
+    try:
+        return process.environ()
+    except (psutil.Error, OSError):
+        return {}

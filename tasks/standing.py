@@ -1,0 +1,103 @@
+"""Where a flow run of an agent stands: trading, on its way to it, or only said to be.
+
+Prefect believes what a run last reported. A run whose worker was killed with it reports nothing any
+more and stays Pending or Running for ever; here its lease and its process decide.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from prefect.client.schemas.objects import FlowRun, StateType
+
+from models.settings import Settings
+from tasks.session_processes import SessionProcess
+
+STARTUP_S = 60.0
+"""A run of another host that was started this recently may still be on its way to the lease."""
+SPAWN_S = 20.0
+"""How long a worker needs at most from taking a run to starting its process."""
+REPORT_S = 3.0
+"""How long Prefect may need to hear of a process that ended by itself."""
+ORPHAN_S = 120.0
+"""A process that holds no lease after this will not come to it any more."""
+CANCEL_S = 15.0
+"""How long cancelling is left to Prefect, whose runner forgets how once the server was away."""
+CANCEL_HALT_S = 45.0
+"""How long a session that was asked to end may take before its process is ended."""
+
+
+class Standing(StrEnum):
+    HOLDS = "holds"
+    """It has its agent's lease, or gave it back so lately that it may still be ending."""
+    COMING = "coming"
+    """It is due, late, or on its way to the lease; a second one would only be in its way."""
+    LATER = "later"
+    """It is due at a later time."""
+    GONE = "gone"
+    """Its process is gone, whatever it last reported."""
+    STRAY = "stray"
+    """It lives without a lease, or is said to, for longer than any start takes."""
+    CANCELLING = "cancelling"
+    """Somebody cancelled it, and nobody has carried that out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """What an agent's lease says of its holder."""
+
+    run_id: str = ""
+    """The flow run that holds the lease, or gave it back a moment ago."""
+    dead: bool = False
+    """Whether its process was of this host and is gone."""
+    successor: str = ""
+    """The run that has announced itself as its successor."""
+
+
+def worker_name(settings: Settings) -> str:
+    """Name of the worker that starts sessions on this host (deployments/processes.yaml)."""
+    return f"traders-{settings.host_name}" if settings.host_name else "traders"
+
+
+def standing(
+    run: FlowRun,
+    holder: Holder,
+    here: Mapping[str, SessionProcess],
+    worker: str,
+    now: datetime,
+) -> Standing:
+    """Judge one run that is not finished.
+
+    Parameters
+    ----------
+    run
+        As Prefect tells it.
+    holder
+        Of the agent's lease.
+    here
+        Processes of this host by the flow run they carry out.
+    worker
+        Name of this host's worker: what it started runs here or nowhere.
+    now
+        By the clock Prefect's stamps come from.
+    """
+    run_id, state = str(run.id), run.state
+    if state is None:
+        return Standing.LATER
+    age_s = (now - state.timestamp).total_seconds()
+    if state.type is StateType.CANCELLING:
+        return Standing.CANCELLING
+    if run_id == holder.run_id:
+        return Standing.GONE if holder.dead else Standing.HOLDS
+    if state.type is StateType.SCHEDULED:
+        due = run.next_scheduled_start_time or now
+        return Standing.COMING if due <= now + timedelta(seconds=STARTUP_S) else Standing.LATER
+    if run_id == holder.successor or run_id in here:
+        waits = run_id == holder.successor or age_s < ORPHAN_S
+        return Standing.COMING if waits else Standing.STRAY
+    if run.labels.get("prefect.worker.name") == worker:
+        # It was started on this host, where it is not any more.
+        started = state.type is StateType.RUNNING or run.infrastructure_pid is not None
+        return Standing.COMING if age_s < (REPORT_S if started else SPAWN_S) else Standing.GONE
+    return Standing.COMING if age_s < STARTUP_S else Standing.STRAY
