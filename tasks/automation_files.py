@@ -114,6 +114,10 @@ class Entry:
         except ValidationError as error:
             lines = [self._fault(item) for item in error.errors()]
             raise ConfigError("\n".join(dict.fromkeys(lines))) from None
+        except TypeError as error:
+            # Prefect's own checks compare values before they know what these are.
+            reason = f"a value is of the wrong kind: {error}"
+            raise ConfigError(self.file.error((*self.place, "trigger"), reason)) from None
 
     def _filled(self, value: Any, place: Place, words: Mapping[str, str]) -> Any:
         """Copy `value` with $words replaced."""

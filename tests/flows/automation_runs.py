@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+from prefect import flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import (
     DeploymentFilter,
@@ -18,6 +19,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterState,
     FlowRunFilterStateType,
+    FlowRunFilterTags,
 )
 from prefect.client.schemas.objects import StateType
 from prefect.events import emit_event
@@ -26,9 +28,13 @@ from prefect.states import Completed, Crashed, Running
 
 from console import steps
 from models.settings import Settings, load_settings
+from store.database import Database
+from store.urls import urls
+from tasks.agent_files import find_agent
 from tasks.automation_files import Entry, read_entries
 from tasks.automations import AUTOMATIONS_FILE, OURS, apply_automations
-from tasks.run_events import SessionEvent, tell_event
+from tasks.run_events import SessionEvent, session_run_name, tag_run, tell_event
+from tasks.session_page import keep_session_page
 
 AGENT = "market-maker-btc-15m"
 SHORT_S = 10
@@ -205,6 +211,7 @@ async def change(settings: Settings, client: PrefectClient, seen: dict[str, Any]
     await client.pause_automation(one.id)
     mended = await apply_automations(settings, entries)
     seen["mended"] = [mended.created, mended.updated, mended.removed]
+    seen["left"] = [each.enabled for each in await client.read_automations_by_name(one.name)]
     fewer = await apply_automations(settings, entries[1:])
     seen["fewer"] = [fewer.created, fewer.updated, fewer.removed]
     seen["foreign"] = await client.read_automation(foreign) is not None
@@ -214,6 +221,27 @@ async def change(settings: Settings, client: PrefectClient, seen: dict[str, Any]
     (told,) = await client.read_automations_by_name("floor-supervise-silent")
     seen["mute_actions"] = [each.type for each in told.actions]
     seen["blocks"] = [each.name for each in await client.read_block_documents()]
+
+
+@flow(name="trade", flow_run_name=session_run_name)
+async def session(agent: str) -> None:
+    """Show what a session shows."""
+    spec, settings = find_agent(agent), load_settings()
+    await tag_run(spec, settings.trading_mode)
+    tell_event(SessionEvent.STARTED, agent, window="btc-0", reason="new")
+    async with Database(urls(settings).database, max_size=1) as database:
+        await keep_session_page(database, spec, settings.trading_mode, 1, "session over")
+
+
+async def pages(client: PrefectClient, seen: dict[str, Any]) -> None:
+    """Run a session and look at what the UI has of it."""
+    await session(AGENT)
+    (run,) = await client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=[f"agent:{AGENT}", "mode:sim"]))
+    )
+    seen["run"] = [run.name, sorted(run.tags)]
+    artifacts = await client.read_artifacts()
+    seen["page"] = [[one.key, one.description, one.data] for one in artifacts]
 
 
 async def events(client: PrefectClient, seen: dict[str, Any]) -> None:
@@ -246,6 +274,7 @@ async def use(settings: Settings, heard: list[str]) -> dict[str, Any]:
         seen["quick"] = sorted((await apply_automations(settings, quick)).updated)
         await fire(client, seen)
         await events(client, seen)
+        await pages(client, seen)
 
         async def told() -> list[str]:
             return [line for line in heard if "crashes again" in line]

@@ -1,6 +1,7 @@
 """prefect.yaml and automations.yaml on a real server: idempotent, and firing as they say."""
 
 import json
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -98,8 +99,9 @@ def test_a_file_that_differs_is_brought_in_and_nothing_else_is_touched(
 ) -> None:
     created, updated, removed = seen["mended"]
     assert created == []
-    assert "floor-ops-failing" in updated, "what was switched off by hand"
-    assert removed == ["floor-ops-failing"], "the second of two of a name"
+    assert "floor-run-without-heartbeat" in updated
+    assert removed == ["floor-ops-failing"], "one of two of a name"
+    assert seen["left"] == [True], "it was switched off by hand"
     assert seen["fewer"] == [[], [], ["floor-run-without-heartbeat"]]
     assert seen["foreign"], "an automation of somebody else was removed"
 
@@ -113,3 +115,13 @@ def test_a_session_event_arrives_with_agent_window_and_reason(seen: dict[str, An
     resource, payload = seen["event"]
     assert resource["prefect.resource.id"] == f"floor.agent.{AGENT}"
     assert payload == {"agent": AGENT, "window": "btc-1", "reason": "ten restarts", "count": 10}
+
+
+def test_a_run_tells_its_agent_strategy_mode_and_what_it_made(seen: dict[str, Any]) -> None:
+    name, tags = seen["run"]
+    assert re.fullmatch(rf"{AGENT} \d\d-\d\d \d\d:\d\d", name)
+    assert {f"agent:{AGENT}", "strategy:market-maker", "mode:sim", "market:btc-15m"} <= set(tags)
+    ((key, description, page),) = seen["page"]
+    assert key == f"session-{AGENT}"
+    assert "0 windows, 0.00 USD, session over" in description
+    assert "| strategy | market-maker |" in page
