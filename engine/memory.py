@@ -20,6 +20,8 @@ from strategies.base import Strategy
 log = structlog.get_logger(__name__)
 
 VERSION = 2
+LOOKBACK_NS = 3660 * SECOND_NS
+"""Every price that a strategy's longest lookback (an hour) can reach."""
 BOUNDARY_NS = 300 * SECOND_NS
 """Of a source that only settles markets, the last minutes: a boundary second must be found."""
 GAP_NS = 5 * SECOND_NS
@@ -98,7 +100,7 @@ def take_up(state: JournalState, strategy: Strategy, data: MarketData, now_ns: i
 
 
 def _since_ns(source: SpotSource, now_ns: int) -> int:
-    return 0 if source is SpotSource.CHAINLINK else now_ns - BOUNDARY_NS
+    return now_ns - (LOOKBACK_NS if source is SpotSource.CHAINLINK else BOUNDARY_NS)
 
 
 def _restore_markets(state: Mapping[str, Any], data: MarketData, faults: Faults) -> None:

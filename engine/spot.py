@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.errors import BadValue
-from models.units import SECOND_NS, SPOT_USD
+from models.units import MILLISECOND_NS, SECOND_NS, SPOT_USD
 from strategies.features.ring import FeatureWindow
 
 CAPACITY = 4096
@@ -92,15 +92,18 @@ class SpotHistory(FeatureWindow[np.int64]):
         """Return every row since then for a checkpoint, JSON-serialisable and exact.
 
         The first row as it is, then the steps from row to row: times and prices move little, so
-        compressed they take some four bytes a row.
+        compressed they take some seven bytes of text a row. Times are in whole ``unit_ns``.
         """
         times, prices = self.between(since_ns, self.last_ns)
         if len(times) == 0:
             return {"rows": 0}
-        steps = np.concatenate((np.diff(times), np.diff(prices))).astype("<i8")
+        gaps = np.diff(times)
+        unit_ns = 1 if np.any(gaps % MILLISECOND_NS) else MILLISECOND_NS
+        steps = np.concatenate((gaps // unit_ns, np.diff(prices))).astype("<i8")
         return {
             "rows": len(times),
             "first": [int(times[0]), int(prices[0])],
+            "unit_ns": unit_ns,
             "steps": b64encode(compress(_planes(steps), 1)).decode("ascii"),
         }
 
@@ -116,11 +119,12 @@ class SpotHistory(FeatureWindow[np.int64]):
         if not count:
             return
         try:
-            first_ns, first_e8 = state["first"]
+            (first_ns, first_e8), unit_ns = state["first"], int(state["unit_ns"])
             steps = _joined(decompress(b64decode(state["steps"], validate=True)))
             if len(steps) != 2 * (count - 1):
                 raise BadValue(f"{count} rows but {len(steps)} steps")
-            times = np.cumsum(np.concatenate(([first_ns], steps[: count - 1])), dtype=np.int64)
+            gaps = steps[: count - 1] * unit_ns
+            times = np.cumsum(np.concatenate(([first_ns], gaps)), dtype=np.int64)
             prices = np.cumsum(np.concatenate(([first_e8], steps[count - 1 :])), dtype=np.int64)
         except (KeyError, TypeError, ValueError, OverflowError, CompressionError) as error:
             raise BadValue(f"spot history can't be restored: {error!r}; start anew") from None

@@ -129,9 +129,9 @@ def test_an_hour_of_prices_packs_into_a_few_kilobytes():
     [
         {"rows": 3},
         {"rows": 3, "first": [1], "steps": ""},
-        {"rows": 3, "first": [1, 2], "steps": "not base 64!"},
-        {"rows": 3, "first": [1, 2], "steps": "AAAA"},
-        {"rows": 9, "first": [1, 2], "steps": "good"},
+        {"rows": 3, "first": [1, 2], "unit_ns": 1, "steps": "not base 64!"},
+        {"rows": 3, "first": [1, 2], "unit_ns": 1, "steps": "AAAA"},
+        {"rows": 9, "first": [1, 2], "unit_ns": 1, "steps": "good"},
     ],
 )
 def test_a_spoilt_history_is_refused_whole(spoilt):

@@ -49,12 +49,16 @@ class MarketTiming:
     """When the channel grows suspicious. Seconds."""
 
     link: LinkTiming = field(default_factory=LinkTiming)
-    check_s: float = 1.0
+    check_s: float = 0.5
     snapshot_s: float = 3.0
     """A snapshot not heard by then is fetched."""
-    quiet_s: float = 10.0
-    """Silence after which the books are compared, and again after as long."""
-    recheck_s: float = 1.0
+    quiet_s: float = 3.0
+    """Silence after which the books are compared, and again after as long.
+
+    A market of ours that trades is heard several times a second, so this is long for it, and one
+    that is quiet costs a question every three seconds. With `check_s` and `recheck_s` a frozen
+    socket is found out within some five seconds, if its book moves."""
+    recheck_s: float = 0.5
     """Pause before a difference is looked at a second time: it may have been under way."""
     unconfirmed_s: float = 30.0
     """Silence that nobody could explain for this long is taken for a frozen socket."""
