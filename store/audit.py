@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
+
 from store.database import Database
 from store.rows import json_text
 
@@ -20,11 +23,24 @@ async def append(
     db: Database, actor: str, action: str, subject: str, detail: Mapping[str, Any] | None = None
 ) -> Seal:
     """Write one entry; the database numbers and seals it."""
-    row = await db.fetch_one(
+    async with db.transaction() as connection:
+        return await append_within(connection, actor, action, subject, detail)
+
+
+async def append_within(
+    connection: AsyncConnection[DictRow],
+    actor: str,
+    action: str,
+    subject: str,
+    detail: Mapping[str, Any] | None = None,
+) -> Seal:
+    """Write one entry in the caller's transaction: it is there if what it tells of is."""
+    cursor = await connection.execute(
         "INSERT INTO audit_log (actor, action, subject, detail)"
         " VALUES (%s, %s, %s, %s::jsonb) RETURNING seq, hash",
         (actor, action, subject, json_text(detail or {})),
     )
+    row = await cursor.fetchone()
     assert row is not None
     return Seal(row["seq"], row["hash"])
 

@@ -57,6 +57,11 @@ class BatchWriter:
         self.dropped = 0
         self.refused = 0
 
+    @property
+    def damaged(self) -> list[str]:
+        """Names of spool files that were damaged and set aside."""
+        return self._spool.damaged
+
     def put(self, record: bytes) -> None:
         """Hand over one record; never waits, never raises."""
         if len(self._buffer) >= self._max_buffer:
@@ -138,9 +143,12 @@ class BatchWriter:
         return len(records)
 
     def _keep(self, batch: list[bytes]) -> None:
+        """Spool a batch. What the disk does not take stays in memory, as far as that goes."""
         if not batch:
             return
         if self._spool.append(batch):
             self.spooled += len(batch)
-        else:
-            self.dropped += len(batch)
+            return
+        kept = batch + self._buffer
+        self.dropped += max(0, len(kept) - self._max_buffer)
+        self._buffer = kept[: self._max_buffer]

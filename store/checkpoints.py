@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from models.errors import BadValue, StoreUnavailable
+from store.held import DAMAGED, sync_folder
 from store.rows import json_text
 from store.versions import Version, next_seq
 
@@ -20,7 +21,6 @@ log = structlog.get_logger(__name__)
 
 FORMAT = 1
 _SUFFIX = ".checkpoint"
-_DAMAGED = ".damaged"
 _FORGOTTEN_S = 60.0
 """A half-written file this old belongs to a process that died writing it."""
 
@@ -95,7 +95,7 @@ class CheckpointFiles:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             _write_whole(draft, msgspec.json.encode(head) + b"\n" + body)
             draft.rename(self._folder / name)
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
         except OSError as error:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
@@ -136,7 +136,7 @@ class CheckpointFiles:
         return Checkpoint(Version(head.token, head.seq), head.saved_ns, state, path.name)
 
     def _set_aside(self, path: Path, why: str) -> None:
-        aside = path.with_name(path.name + _DAMAGED)
+        aside = path.with_name(path.name + DAMAGED)
         with suppress(OSError):
             path.rename(aside)
         log.error("checkpoint_damaged", file=path.name, reason=why, kept_as=aside.name)
@@ -157,15 +157,6 @@ def _write_whole(path: Path, data: bytes) -> None:
         view = memoryview(data)
         while view:
             view = view[os.write(handle, view) :]
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a file's name as durable as its bytes."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
         os.fsync(handle)
     finally:
         os.close(handle)

@@ -10,11 +10,10 @@ from models.execution import Algo, AtEnd, Execution, ExecutionState
 from models.markets import Market, Outcome, Side
 from models.tables.columns import from_ns, to_ns
 from models.units import price_decimal, size_decimal
-from store.journal_sql import LEASE, MARKET_COLUMNS, MARKET_VALUES
+from store.journal_sql import LATE, LEASE, MARKET_COLUMNS, MARKET_VALUES, VERSION
 from store.rows import e4, e6, json_text, market_params, optional_ns
 
-_FENCED = f"""
-    WITH lease AS ({LEASE} FOR SHARE),
+_MARKET = f"""
     market AS (
         INSERT INTO markets ({MARKET_COLUMNS}) SELECT {MARKET_VALUES} FROM lease
         ON CONFLICT (condition_id) DO NOTHING
@@ -22,17 +21,17 @@ _FENCED = f"""
 """  # noqa: S608
 
 # A state is never taken back: what is over stays over, and a late write of a former state is void.
-CONDITIONS_CHANGED = f"""
-    {_FENCED}, done AS (
+_CONDITIONS_CHANGED = f"""
+    {_MARKET}, done AS (
         INSERT INTO conditional_orders AS known (
             id, group_id, agent, condition_id, token_id, outcome, kind, trigger_price, trail_bps,
             high_price, due_at, size, slippage_ticks, intent_id, reason, state, note, created_at,
-            updated_at, triggered_at
+            updated_at, triggered_at, written_token, written_seq
         )
-        SELECT row.id, row.group_id, %(lease_agent)s, %(condition_id)s, row.token_id, row.outcome,
+        SELECT row.id, row.group_id, %(agent)s, %(condition_id)s, row.token_id, row.outcome,
             row.kind, row.trigger_price, row.trail_bps, row.high_price, row.due_at, row.size,
             row.slippage_ticks, row.intent_id, row.reason, row.state, row.note, row.created_at,
-            row.updated_at, row.triggered_at
+            row.updated_at, row.triggered_at, {VERSION}
         FROM lease, unnest(
             %(ids)s::text[], %(groups)s::text[], %(tokens)s::text[], %(outcomes)s::text[],
             %(kinds)s::text[], %(triggers)s::numeric[], %(trails)s::integer[],
@@ -48,33 +47,46 @@ CONDITIONS_CHANGED = f"""
         ON CONFLICT (id) DO UPDATE SET
             high_price = excluded.high_price, size = excluded.size, state = excluded.state,
             note = excluded.note, updated_at = excluded.updated_at,
-            triggered_at = excluded.triggered_at
+            triggered_at = excluded.triggered_at, written_token = excluded.written_token,
+            written_seq = excluded.written_seq
         WHERE known.agent = excluded.agent
+          AND (known.written_token, known.written_seq)
+            < (excluded.written_token, excluded.written_seq)
           AND (known.state = 'armed' OR known.state = 'triggered' AND excluded.state <> 'armed')
         RETURNING 1
     )
     SELECT EXISTS (SELECT 1 FROM lease) AS held
 """  # noqa: S608
 
-EXECUTION_CHANGED = f"""
-    {_FENCED}, done AS (
+CONDITIONS_CHANGED = f"WITH lease AS ({LEASE} FOR SHARE), {_CONDITIONS_CHANGED}"
+CONDITIONS_CHANGED_LATE = f"WITH lease AS ({LATE}), {_CONDITIONS_CHANGED}"
+
+_EXECUTION_CHANGED = f"""
+    {_MARKET}, done AS (
         INSERT INTO executions AS known (
             id, agent, condition_id, token_id, outcome, side, algo, size, starts_at, ends_at,
-            price, at_end, plan, progress, reason, state, note, updated_at
+            price, at_end, plan, progress, reason, state, note, updated_at, written_token,
+            written_seq
         )
-        SELECT %(id)s, %(lease_agent)s, %(condition_id)s, %(token_id)s, %(outcome)s, %(side)s,
+        SELECT %(id)s, %(agent)s, %(condition_id)s, %(token_id)s, %(outcome)s, %(side)s,
             %(algo)s, %(size)s, %(execution_starts_at)s, %(execution_ends_at)s,
             %(price)s::numeric, %(at_end)s, %(plan)s::jsonb, %(progress)s::jsonb, %(reason)s,
-            %(state)s, %(note)s, %(updated_at)s
+            %(state)s, %(note)s, %(updated_at)s, {VERSION}
         FROM lease
         ON CONFLICT (id) DO UPDATE SET
             progress = excluded.progress, state = excluded.state, note = excluded.note,
-            updated_at = excluded.updated_at
+            updated_at = excluded.updated_at, written_token = excluded.written_token,
+            written_seq = excluded.written_seq
         WHERE known.agent = excluded.agent AND known.state = 'working'
+          AND (known.written_token, known.written_seq)
+            < (excluded.written_token, excluded.written_seq)
         RETURNING 1
     )
     SELECT EXISTS (SELECT 1 FROM lease) AS held
 """  # noqa: S608
+
+EXECUTION_CHANGED = f"WITH lease AS ({LEASE} FOR SHARE), {_EXECUTION_CHANGED}"
+EXECUTION_CHANGED_LATE = f"WITH lease AS ({LATE}), {_EXECUTION_CHANGED}"
 
 LIVE_CONDITIONS = """
     SELECT * FROM conditional_orders
@@ -89,7 +101,7 @@ WORKING_EXECUTIONS = """
 
 
 def conditions_params(changed: Sequence[Condition], market: Market) -> dict[str, Any]:
-    """Parameters of `CONDITIONS_CHANGED`, without the lease's."""
+    """Parameters of `CONDITIONS_CHANGED`, without the lease's and the version's."""
     return market_params(market) | {
         "ids": [one.id for one in changed],
         "groups": [one.group_id for one in changed],
@@ -138,7 +150,7 @@ def condition_of(row: DictRow) -> Condition:
 
 
 def execution_params(execution: Execution, market: Market) -> dict[str, Any]:
-    """Parameters of `EXECUTION_CHANGED`, without the lease's."""
+    """Parameters of `EXECUTION_CHANGED`, without the lease's and the version's."""
     return market_params(market) | {
         "id": execution.id,
         "token_id": execution.token_id,

@@ -40,6 +40,8 @@ class LeaseStatus:
 
 
 RENEW_PATIENCE_S = 2.0
+PATIENCE_S = 10.0
+"""How long anything else about a lease waits for Postgres."""
 ANNOUNCED_S = 10.0
 """A successor that has said nothing for longer counts as gone."""
 
@@ -103,7 +105,9 @@ async def acquire(
     if not holder or not ttl_s > 0:
         raise BadValue(f"lease of {agent}: holder {holder!r} and ttl_s {ttl_s!r} must be given")
     row = await db.fetch_one(
-        _ACQUIRE, {"agent": agent, "holder": holder, "ttl_s": ttl_s, "flow_run_id": flow_run_id}
+        _ACQUIRE,
+        {"agent": agent, "holder": holder, "ttl_s": ttl_s, "flow_run_id": flow_run_id},
+        answer_s=PATIENCE_S,
     )
     return None if row is None else Lease(agent, holder, row["token"], ttl_s, flow_run_id)
 
@@ -160,19 +164,22 @@ async def expire(db: Database, agent: str, token: int) -> bool:
         "UPDATE agent_leases SET holder = NULL, expires_at = clock_timestamp()"
         " WHERE agent = %s AND token = %s AND holder IS NOT NULL",
         (agent, token),
+        answer_s=PATIENCE_S,
     )
     return changed > 0
 
 
 async def holder(db: Database, agent: str) -> LeaseStatus | None:
     """Return the agent's lease, None if it never had one."""
-    row = await db.fetch_one(f"{_STATUS} WHERE agent = %s", (agent,))
+    row = await db.fetch_one(f"{_STATUS} WHERE agent = %s", (agent,), answer_s=PATIENCE_S)
     return None if row is None else _status(row)
 
 
 async def all(db: Database) -> list[LeaseStatus]:
     """Return every agent's lease, by agent."""
-    return [_status(row) for row in await db.fetch(f"{_STATUS} ORDER BY agent")]
+    return [
+        _status(row) for row in await db.fetch(f"{_STATUS} ORDER BY agent", answer_s=PATIENCE_S)
+    ]
 
 
 def lost(lease: Lease) -> LeaseLost:

@@ -66,6 +66,8 @@ _STORE_SPOT_PRICES = """
 
 _MARKET, _SPOT = b"m", b"s"
 _SEQ_END = 1 << 31
+_ANSWER_S = 30.0
+"""A batch that takes longer goes to the spool: a hung server must not fill the memory."""
 
 
 class MarketDataWriter:
@@ -112,6 +114,11 @@ class MarketDataWriter:
     @property
     def refused(self) -> int:
         return self._bad + self._batches.refused
+
+    @property
+    def damaged(self) -> list[str]:
+        """Names of spool files that were damaged and set aside; people should hear of them."""
+        return self._batches.damaged
 
     async def start(self) -> None:
         await self._batches.start()
@@ -174,7 +181,7 @@ class MarketDataWriter:
         self._batches.put((_MARKET if tabs == 12 else _SPOT) + line.encode())
 
     async def _write(self, records: Sequence[bytes]) -> None:
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(_ANSWER_S) as connection:
             await connection.execute(_STAGE)
             await _copy(connection, "stage_market_data", _STORE_MARKET_DATA, records, _MARKET)
             await _copy(connection, "stage_spot_prices", _STORE_SPOT_PRICES, records, _SPOT)

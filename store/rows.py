@@ -77,7 +77,8 @@ def _finite(value: Any) -> Any:
 # --- orders -----------------------------------------------------------------------------------
 
 
-def order_params(order: Order, lease_token: int) -> dict[str, Any]:
+def order_params(order: Order) -> dict[str, Any]:
+    """Parameters of an order's columns, without the version of the write."""
     request = order.request
     return {
         "order_id": order.order_id,
@@ -97,7 +98,6 @@ def order_params(order: Order, lease_token: int) -> dict[str, Any]:
         "filled": size_decimal(order.filled_e6),
         "note": order.note,
         "payload": json_text(order.payload),
-        "lease_token": lease_token,
         "created_at": from_ns(order.created_ns),
         "updated_at": from_ns(order.updated_ns),
     }

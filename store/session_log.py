@@ -1,5 +1,6 @@
 """Signals and events of a session, written in batches behind its back."""
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ import msgspec
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
-from models.errors import LeaseLost
+from models.errors import BadValue, LeaseLost
 from models.tables.columns import from_ns
 from store.batches import BatchWriter
 from store.database import Database
@@ -19,6 +20,8 @@ from store.rows import json_text
 from store.spool import Spool
 
 _MAX_BUFFER = 10_000
+_ANSWER_S = 4.0
+"""A batch that takes longer goes to the spool: a hung server must not hold up a session's end."""
 
 
 class _Note(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -33,7 +36,7 @@ class _Note(msgspec.Struct, frozen=True, array_like=True, gc=False):
     detail: str
 
 
-_decode = msgspec.msgpack.Decoder(_Note).decode
+_decoder = msgspec.msgpack.Decoder(_Note)
 _encode = msgspec.msgpack.Encoder().encode
 
 _FENCE = """
@@ -80,13 +83,17 @@ class SessionLog:
             Spool(spool_dir, f"{spool_of}.events"), max_buffer=_MAX_BUFFER,
         )  # fmt: skip
 
+    @property
+    def damaged(self) -> list[str]:
+        """Names of spool files that were damaged and set aside."""
+        return [*self._signals.damaged, *self._events.damaged]
+
     async def start(self) -> None:
         await self._signals.start()
         await self._events.start()
 
     async def close(self) -> None:
-        await self._signals.close()
-        await self._events.close()
+        await asyncio.gather(self._signals.close(), self._events.close())
 
     async def flush(self) -> None:
         await self._signals.flush()
@@ -110,7 +117,7 @@ class SessionLog:
 
     async def _write_signals(self, records: Sequence[bytes]) -> None:
         notes = [_decode(record) for record in records]
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(_ANSWER_S) as connection:
             await self._check_lease(connection)
             await connection.execute(
                 _SIGNALS,
@@ -137,6 +144,7 @@ class SessionLog:
                 [note.detail for note in notes],
                 [note.token for note in notes],
             ),
+            answer_s=_ANSWER_S,
         )
 
     async def _check_lease(self, connection: AsyncConnection[DictRow]) -> None:
@@ -146,3 +154,10 @@ class SessionLog:
         )
         if await cursor.fetchone() is None:
             raise lost(lease)
+
+
+def _decode(record: bytes) -> _Note:
+    try:
+        return _decoder.decode(record)
+    except msgspec.MsgspecError as error:
+        raise BadValue(f"a note that can't be read: {error}") from None

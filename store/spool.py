@@ -1,26 +1,24 @@
-"""A local file that keeps records while Postgres is away: length- and checksum-framed, in order.
+"""A local file that keeps records while Postgres is away, in order.
 
-A frame is the record's length and CRC-32 (both big-endian, 4 bytes) and the record. Every process
-appends to a file of its own, locked while it lives, so that a successor can tell which files
-belong to the dead and drain these too.
+Every process appends to a file of its own, locked while it lives, so that a successor can tell
+which files belong to the dead and drain these too.
 """
 
-import fcntl
-import os
-import struct
-import time
-import zlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import structlog
 
+from models.errors import FloorError
+from store.frames import frame, scan
+from store.held import DAMAGED, HeldFile, Leftover
+
 log = structlog.get_logger(__name__)
 
-_HEADER = struct.Struct(">II")
 _CHUNK = 2_000
 """Records handed over at once when draining."""
+
+Write = Callable[[Sequence[bytes]], Awaitable[int]]
 
 
 class Spool:
@@ -34,116 +32,74 @@ class Spool:
         Spools of the same name drain each other's leftovers.
     max_bytes
         Most this process keeps; `append` refuses beyond.
+
+    Attributes
+    ----------
+    damaged
+        Names of files that were damaged or could not be written. What could be was drained; the
+        whole file was renamed and is left for people.
     """
 
     def __init__(self, folder: Path, name: str, *, max_bytes: int = 512 * 1024 * 1024) -> None:
         self._folder = folder
-        self._name = name
         self._max_bytes = max_bytes
-        self._handle: int | None = None
-        self._path: Path | None = None
-        self._size = 0
+        self._file = HeldFile(folder, name, ".spool")
+        self.damaged: list[str] = []
 
     def append(self, records: Sequence[bytes]) -> bool:
         """Keep records, flushed to the disk. False (nothing kept) when full or not writable."""
-        block = b"".join(_HEADER.pack(len(r), zlib.crc32(r)) + r for r in records)
-        if self._size + len(block) > self._max_bytes:
+        block = b"".join(map(frame, records))
+        if self._file.size + len(block) > self._max_bytes:
             return False
         try:
-            handle = self._opened()
-            start = os.lseek(handle, 0, os.SEEK_END)
-            if os.write(handle, block) != len(block):
-                os.ftruncate(handle, start)
-                return False
-            os.fsync(handle)
+            self._file.append(block)
         except OSError as error:
             log.error("spool_not_writable", folder=str(self._folder), reason=error.strerror)
             return False
-        self._size += len(block)
         return True
 
     def files(self) -> list[Path]:
         """List files with records to drain, oldest first; other living processes' included."""
-        return sorted(self._folder.glob(f"{self._name}.*.spool"))
+        return self._file.files()
 
-    async def drain(self, write: Callable[[Sequence[bytes]], Awaitable[int]]) -> int:
+    async def drain(self, write: Write) -> int:
         """Hand every kept record to `write`, oldest first; returns the sum of what it returns.
 
-        A file is removed once all of it was written. When `write` raises, the file stays whole and
-        is handed over again from its start next time: `write` must ignore what it knows already.
+        A file is removed once all of it was written. When `write` raises an error of ours, the
+        file stays whole and is handed over again from its start next time: `write` must ignore
+        what it knows already. A file with a batch that made `write` fail otherwise is set aside.
         """
         count = 0
-        for path in self.files():
-            own = path == self._path
-            handle = self._handle if own else _locked(path)
-            if handle is None:
-                continue
-            try:
-                for chunk in _chunks(_frames(path)):
-                    count += await write(chunk)
-                path.unlink()
-                if own:
-                    self._forget()
-            finally:
-                if not own:
-                    os.close(handle)
+        for leftover in self._file.leftovers():
+            with leftover:
+                count += await self._drain(leftover, write)
+        if self._file.path is not None:
+            count += await self._drain(self._file, write)
         return count
 
     def close(self) -> None:
         """Let go of the file; what it still holds waits for the next process."""
-        if self._handle is not None:
-            os.close(self._handle)
-        self._handle, self._path, self._size = None, None, 0
+        self._file.close()
 
-    def _forget(self) -> None:
-        self.close()
-
-    def _opened(self) -> int:
-        if self._handle is None:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path = self._folder / f"{self._name}.{time.time_ns():020d}-{os.getpid()}.spool"
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            self._handle, self._path, self._size = handle, path, 0
-        return self._handle
-
-
-def _locked(path: Path) -> int | None:
-    """Open a file whose process is gone; None while somebody else has it."""
-    try:
-        handle = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        return None
-    with suppress(BlockingIOError):
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return handle
-    os.close(handle)
-    return None
-
-
-def _frames(path: Path) -> Iterator[bytes]:
-    """Read whole, undamaged records; a torn end (the process died writing it) is left out."""
-    data = path.read_bytes()
-    at = 0
-    while at + _HEADER.size <= len(data):
-        length, checksum = _HEADER.unpack_from(data, at)
-        record = data[at + _HEADER.size : at + _HEADER.size + length]
-        if len(record) < length or zlib.crc32(record) != checksum:
-            break
-        yield record
-        at += _HEADER.size + length
-    if at < len(data):
-        aside = path.with_suffix(".damaged")
-        aside.write_bytes(data[at:])
-        log.error("spool_damaged", file=path.name, bytes=len(data) - at, kept_as=aside.name)
-
-
-def _chunks(records: Iterator[bytes]) -> Iterator[list[bytes]]:
-    chunk: list[bytes] = []
-    for record in records:
-        chunk.append(record)
-        if len(chunk) == _CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+    async def _drain(self, file: HeldFile | Leftover, write: Write) -> int:
+        assert file.path is not None
+        try:
+            found = scan(file.path.read_bytes())
+        except OSError as error:
+            log.error("spool_not_readable", file=file.path.name, reason=error.strerror)
+            return 0
+        count, failed = 0, ""
+        for begin in range(0, len(found.records), _CHUNK):
+            try:
+                count += await write(found.records[begin : begin + _CHUNK])
+            except FloorError:
+                raise
+            except Exception as error:  # a defect: what comes after it must still be drained
+                failed = repr(error)
+        if not failed and not found.damaged_bytes:
+            file.remove()
+            return count
+        aside = file.set_aside(DAMAGED)
+        log.error("spool_damaged", bytes=found.damaged_bytes, failed=failed, kept_as=aside)
+        self.damaged.append(aside)
+        return count
