@@ -20,7 +20,6 @@ from console.environment import (
     prefect_ui_url,
 )
 from console.launch import die_with_parent
-from console.leave import leave
 from console.leftovers import end, leftovers
 from console.ports import check_ports
 from console.processes import Program, wanted_programs
@@ -130,8 +129,8 @@ def stop(settings: Settings, say: Say, *, drain: bool = True) -> bool:
     Parameters
     ----------
     drain
-        Give running sessions time to cancel their orders first. A host that only trades hands
-        its agents to the others; the whole floor has its sessions end.
+        Have the floor's sessions end first, and none start. On a host that only trades the worker
+        ends its own sessions, and the floor starts others elsewhere.
     """
     home = settings.floor_home
     if not home.is_dir():
@@ -141,8 +140,10 @@ def stop(settings: Settings, say: Say, *, drain: bool = True) -> bool:
         if record is None and not leftovers(home):
             forget(home)
             return False
-        if drain and record is not None:
-            (leave if record.worker else wind_down)(settings, say)
+        if record is not None and record.worker:
+            say("leaving the floor: this host's sessions end and go on elsewhere")
+        elif drain and record is not None:
+            wind_down(settings, say)
         say("stopping all processes")
         _end_all(home)
         return True

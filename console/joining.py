@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import LiteralString
 
 import httpx
@@ -143,6 +144,9 @@ def _pool(kind: str | None, settings: Settings) -> list[str]:
             f"TRADERS_POOL={settings.traders_pool}: the floor's pool is of type {kind}; "
             "set the same on every host"
         ]
+    package = f"prefect-{kind}"
+    if kind != "process" and find_spec(package.replace("-", "_")) is None:
+        return [f"TRADERS_POOL={kind} needs the package {package} here: docs/scale-out.md"]
     return []
 
 

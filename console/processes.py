@@ -32,6 +32,7 @@ class Program(BaseModel):
     name: str
     about: str
     command: tuple[str, ...] = ()
+    containers: tuple[str, ...] = ()
     modes: tuple[TradingMode, ...] = tuple(TradingMode)
     unless: Literal["", "database_url", "redis_url", "prefect_url", "sim_url"] = ""
     port: Literal["", "postgres_port", "redis_port", "sim_port", "prefect_port"] = ""
@@ -56,18 +57,14 @@ class Program(BaseModel):
         values = {
             "prefect_port": settings.prefect_port,
             "listen_host": settings.listen_host,
-            "worker": worker_name(settings),
+            "worker": settings.worker_name,
             "traders_pool": settings.traders_pool,
         }
+        processes = settings.traders_pool == "process" or not self.containers
         words: list[str] = []
-        for word in self.command:
+        for word in self.command if processes else self.containers:
             words += _queues(settings) if word == "{queues}" else [word.format(**values)]
         return tuple(sys.executable if word == "python" else word for word in words)
-
-
-def worker_name(settings: Settings) -> str:
-    """Return what Prefect calls this host's worker of sessions."""
-    return f"traders-{settings.host_name}" if settings.host_name else "traders"
 
 
 def _queues(settings: Settings) -> list[str]:

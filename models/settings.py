@@ -319,6 +319,11 @@ class Settings(BaseSettings):
         return self.trading_mode is not TradingMode.LIVE
 
     @property
+    def worker_name(self) -> str:
+        """What Prefect calls this host's worker of sessions."""
+        return f"traders-{self.host_name}" if self.host_name else "traders"
+
+    @property
     def simulator_url(self) -> str:
         """Where the simulator is, without a trailing slash."""
         return self.sim_url or f"http://127.0.0.1:{self.sim_port}"

@@ -35,6 +35,33 @@ def test_servers_of_your_own_replace_the_embedded_ones() -> None:
     assert not {"postgres", "redis"} & set(names(settings))
 
 
+def test_servers_elsewhere_replace_those_of_this_host() -> None:
+    settings = Settings(prefect_url="http://prefect:4200/api", sim_url="http://simulator:9001")
+    assert not {"prefect", "simulator"} & set(names(settings))
+
+
+def test_a_host_that_only_trades_starts_its_worker_alone() -> None:
+    alone = wanted_programs(Settings(), ["traders"], alone=True)
+    assert [program.name for program in alone] == ["traders"]
+
+
+def words(**values: object) -> str:
+    return " ".join(find_program("traders").argv(Settings(**values))[1:])
+
+
+def test_a_worker_bears_its_hosts_name_and_takes_its_queues() -> None:
+    assert words() == "-m flows.traders --name traders"
+    named = words(host_name="b", work_queues="default,collectors")
+    assert named.endswith("--name traders-b --work-queue default --work-queue collectors")
+
+
+@pytest.mark.parametrize("kind", ["docker", "kubernetes"])
+def test_sessions_in_containers_have_prefects_own_worker(kind: str) -> None:
+    started = words(traders_pool=kind)
+    assert started.startswith("-m prefect worker start --pool traders --name traders")
+    assert started.endswith(f"--type {kind}")
+
+
 def test_one_process_brings_what_it_needs() -> None:
     assert names(Settings(), "redis") == ["redis"]
     assert names(Settings(), "prefect") == ["postgres", "database", "prefect"]
