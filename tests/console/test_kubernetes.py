@@ -14,7 +14,7 @@ from console.pools import template
 from console.processes import table
 from models.settings import ROOT, Settings, is_secret, variables
 
-FOLDER = ROOT / "deployments" / "kubernetes"
+FOLDER = ROOT / "deployments" / "kubernetes" / "floor"
 Manifest = dict[str, Any]
 
 
@@ -222,7 +222,7 @@ def test_sessions_in_pods_use_what_the_manifests_make() -> None:
     assert job["terminationGracePeriodSeconds"] > table()["traders"].stop.seconds
 
 
-SESSIONS = FOLDER / "sessions"
+SESSIONS = FOLDER.parent / "sessions"
 
 
 def test_the_worker_that_starts_pods_may_do_that_and_no_more() -> None:
