@@ -11,8 +11,6 @@ from tasks.drilling.scene import Drill, Expect, Scene
 
 STALE_S = 5.0
 """How long a process that woke up too late is watched for orders it must not send."""
-ROOM_BYTES = 4 * 2**20
-"""Address space left to a trader that is to run out of memory."""
 
 
 async def kill_trader(scene: Scene) -> None:
@@ -35,12 +33,10 @@ async def hang_trader(scene: Scene) -> None:
 
 
 async def starve_trader(scene: Scene) -> None:
-    """Leave the trader so little address space that its next larger allocation fails."""
+    """Give the trader no more memory: what it has it keeps, every further allocation fails."""
     process = await scene.stage.trader(scene.agent)
-    most = process.memory_info().vms + ROOM_BYTES
-    restore = harm.limit(process, psutil.RLIMIT_AS, most)
-    scene.later("the trader's memory", restore)
-    scene.note(f"address space limited to {most / 2**20:.0f} MiB, {ROOM_BYTES / 2**20:.0f} free")
+    most = process.memory_info().vms // 2
+    scene.later("the trader's memory", harm.limit(process, psutil.RLIMIT_AS, most))
 
 
 async def fill_disk(scene: Scene) -> None:
