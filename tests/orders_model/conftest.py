@@ -18,9 +18,9 @@ def open_stage(postgres_url: str, tmp_path: Path) -> Iterator[OpenStage]:
     """Open a stage of an agent of its own; ``taker_delay_ms`` and ``seed`` can be given."""
     stages: list[Stage] = []
 
-    def make(**changes: int) -> Stage:
+    def make(**changes: float) -> Stage:
         agent = f"agent-{next(_numbers)}"
-        stage = Stage(agent, postgres_url, tmp_path / agent, **changes)
+        stage = Stage(agent, postgres_url, tmp_path / agent, **changes)  # type: ignore[arg-type]
         stages.append(stage)
         return stage
 

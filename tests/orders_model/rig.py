@@ -4,13 +4,10 @@ Nothing here is a stand-in. The simulator serves HTTP and WebSockets and keeps i
 SQLite, the journal is on Postgres, and a crash is SIGKILL.
 """
 
-import multiprocessing
 import signal
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -22,74 +19,19 @@ from psycopg.rows import dict_row
 from models.markets import Market, Outcome, Side
 from models.orders import OrderRequest, TimeInForce
 from models.units import SECOND_NS
-from tests.orders_model import exchange, session
-from tests.orders_model.awaits import Point
-from tests.orders_model.clock import SharedClock
+from tasks.drilling import week_exchange as exchange
+from tasks.drilling.week_awaits import Point
+from tasks.drilling.week_clock import SharedClock
+from tasks.drilling.week_process import PATIENCE_S, Died, Process, context
+from tests.orders_model import session
 from tests.orders_model.session import START_S, Books, Failed, Ready
 from tests.orders_model.truth import Comparison
 
-PATIENCE_S = 60.0
-"""How long a process may take for anything, on a machine that is busy with other things."""
 INTO_S = 120
 LAST_S = 800
 """Seconds into the window after which a stage is used up."""
 
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.orders_model.preload"])
-
-
-class Died(Exception):
-    """The session's process was killed."""
-
-
-@dataclass
-class Process:
-    """A child and the pipe to it."""
-
-    child: BaseProcess
-    pipe: Connection
-
-    @classmethod
-    def start(cls, main: Any, spec: Any) -> "Process":
-        ours, theirs = CONTEXT.Pipe()
-        child = CONTEXT.Process(target=main, args=(theirs, spec), daemon=True)
-        child.start()
-        theirs.close()
-        return cls(child, ours)
-
-    def hear(self) -> Any:
-        try:
-            if not self.pipe.poll(PATIENCE_S):
-                raise AssertionError(f"process {self.child.pid} said nothing for {PATIENCE_S} s")
-            return self.pipe.recv()
-        except (EOFError, ConnectionError):
-            self.child.join(PATIENCE_S)
-            assert self.child.exitcode == -signal.SIGKILL, f"it ended by {self.child.exitcode}"
-            raise Died from None
-
-    def ask(self, what: Any) -> Any:
-        self.tell(what)
-        return self.hear()
-
-    def tell(self, what: Any) -> None:
-        try:
-            self.pipe.send(what)
-        except ConnectionError:
-            self.child.join(PATIENCE_S)
-            raise Died from None
-
-    def kill(self) -> None:
-        self.child.kill()
-        self.child.join(PATIENCE_S)
-        self.pipe.close()
-
-    def end(self) -> None:
-        """Let it end by itself."""
-        self.pipe.close()
-        self.child.join(10)
-        if self.child.is_alive():
-            self.child.kill()
-            self.child.join(PATIENCE_S)
+CONTEXT = context("tests.orders_model.preload")
 
 
 @dataclass
@@ -101,6 +43,8 @@ class Stage:
     home: Path
     taker_delay_ms: int = 0
     seed: int = 7
+    timeout_s: float = 10.0
+    """How long a session waits for the venue's answers."""
     kills: int = 0
     checks: int = 0
     wishes: int = 0
@@ -125,7 +69,7 @@ class Stage:
         spec = exchange.ExchangeSpec(
             self.home, self.home / "clock", self.port, self.taker_delay_ms, self.seed
         )
-        self.venue = Process.start(exchange.main, spec)
+        self.venue = Process.start(CONTEXT, exchange.main, spec)
         self.port = self.venue.hear()
 
     def kill_exchange(self) -> None:
@@ -194,9 +138,10 @@ class Stage:
             self.crash()
         spec = session.SessionSpec(
             self.agent, self.database, self.home, self.home / "clock", self.port, self.diary,
-            die_at, die_where, patience_s=patience_s, listens=listens, market=self.market,
+            die_at, die_where, timeout_s=self.timeout_s, patience_s=patience_s, listens=listens,
+            market=self.market,
         )  # fmt: skip
-        self.running = Process.start(session.main, spec)
+        self.running = Process.start(CONTEXT, session.main, spec)
         try:
             ready = self.running.hear()
         except Died:

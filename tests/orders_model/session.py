@@ -31,8 +31,8 @@ from models.settings import Settings
 from store import agents, leases
 from store.database import Database
 from store.journal import PostgresJournal
-from tests.orders_model.awaits import Mortal, Point
-from tests.orders_model.clock import SharedClock
+from tasks.drilling.week_awaits import Mortal, Point
+from tasks.drilling.week_clock import SharedClock
 from venue.polymarket.client import PolymarketVenue
 from venue.polymarket.discovery import GammaDiscovery
 from venue.polymarket.endpoints import Endpoints
@@ -114,13 +114,29 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Beat:
+    """Send a heartbeat; answers whether the venue took it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Doom:
     """Die at the n-th await from now."""
 
     awaits: int
 
 
-Ask = Place | Replace | CancelOne | CancelAll | Work | Reconcile | TellBooks | Checkpoint | Doom
+Ask = (
+    Place
+    | Replace
+    | CancelOne
+    | CancelAll
+    | Work
+    | Reconcile
+    | TellBooks
+    | Checkpoint
+    | Beat
+    | Doom
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +333,8 @@ class _SessionProcess:
                 return await self.orders.reconcile()
             case TellBooks():
                 return self._books()
+            case Beat():
+                return await self.orders._pulse.beat()
             case Doom(awaits):
                 return self.mortal.die_in(awaits)
             case Checkpoint():

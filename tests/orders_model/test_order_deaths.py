@@ -15,7 +15,7 @@ from tests.orders_model import session
 from tests.orders_model.rig import Stage
 
 STEP = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "explore" else 2
-MOST = 100
+MOST = 200
 """No operation waits so often."""
 
 Operation = Callable[[Stage], session.Ask]
@@ -59,6 +59,7 @@ def test_the_venue_cancels_for_a_session_that_died(open_stage: Any) -> None:
     answers = stage.ask(session.Place(stage.wish()))
     assert answers is not None
     assert answers[0].state is OrderState.LIVE
+    assert stage.ask(session.Beat()) == [True]
     stage.pass_time(8.0)
     assert [order["open"] for order in stage.ledger()["orders"]] == [True]
     stage.crash()

@@ -21,7 +21,9 @@ def test_sessions_killed_anywhere_lose_and_double_nothing(open_stage: Any) -> No
     rng = random.Random(SEED)
     mayhem = Mayhem(
         rng,
-        lambda: open_stage(taker_delay_ms=rng.choice((0, 150)), seed=rng.randint(1, 1_000)),
+        lambda: open_stage(
+            taker_delay_ms=rng.choice((0, 150)), seed=rng.randint(1, 1_000), timeout_s=0.5
+        ),
     )
     mayhem.run(KILLS)
     print(mayhem.report())

@@ -43,7 +43,7 @@ class Trading(RuleBasedStateMachine):
 
     @initialize(delay_ms=st.sampled_from([0, 150]), seed=st.integers(1, 1_000))
     def open(self, delay_ms: int, seed: int) -> None:
-        self.stage: Stage = self.open_stage(taker_delay_ms=delay_ms, seed=seed)
+        self.stage: Stage = self.open_stage(taker_delay_ms=delay_ms, seed=seed, timeout_s=0.5)
         self.wishes: list[OrderRequest] = []
         self.stage.begin_surely()
 
