@@ -24,7 +24,8 @@ class Simulated(Protocol):
 
 
 def say(console: Console, text: str) -> None:
-    console.print(f"{time.strftime('%H:%M:%S')} {text}", highlight=False, markup=False)
+    line = f"{time.strftime('%H:%M:%S')} {text}"
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 # --- the catalogue ------------------------------------------------------------------------------
