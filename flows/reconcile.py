@@ -6,9 +6,10 @@ import structlog
 from prefect import flow
 from prefect.artifacts import acreate_table_artifact
 
-from models.errors import StoreUnavailable, VenueError
+from models.errors import FloorError, StoreUnavailable, VenueError
 from models.settings import Settings, load_settings
 from store.database import Database
+from store.journal_drain import drain_dead
 from store.reserve import Reserve
 from store.urls import urls
 from tasks.alerts import Alerts
@@ -32,6 +33,7 @@ async def reconcile() -> str:
     """
     settings = load_settings()
     async with Database(urls(settings).database, max_size=2) as database:
+        await _book_what_is_left(settings, database)
         await _return_leaks(settings, database)
         try:
             first, second = await _two_looks(settings, database)
@@ -49,6 +51,21 @@ async def reconcile() -> str:
             text = f"books differ from the venue in {len(fresh)} places: {fresh[0]}"
             alerts.post("error", text)
     return "; ".join([f"{len(found)} differences", *done])
+
+
+async def _book_what_is_left(settings: Settings, database: Database) -> None:
+    """Book what sessions that died left on this host, should their agents go on elsewhere."""
+    try:
+        count, damaged = await drain_dead(database, settings.floor_home / "spool")
+    except FloorError as error:
+        log.warning("leftovers_not_booked", reason=str(error))
+        return
+    if count:
+        log.info("leftovers_booked", entries=count)
+    if damaged:
+        async with Alerts(settings) as alerts:
+            names = ", ".join(damaged)
+            alerts.post("error", f"damaged journal files were set aside: {names}")
 
 
 async def _return_leaks(settings: Settings, database: Database) -> None:

@@ -15,7 +15,6 @@ from tasks.attending import Around, attend, look_around, settle_runs
 from tasks.collecting import keep_collecting
 from tasks.guards import halt_reason
 from tasks.orphans import end_orphans
-from tasks.session_processes import session_processes
 from tasks.supervision import Decision, Step
 from tasks.valuation import save_snapshots
 
@@ -28,7 +27,7 @@ def run_name() -> str:
     return given if given.startswith("supervise") else "supervise"
 
 
-@flow(name="supervise", flow_run_name=run_name, timeout_seconds=25)
+@flow(name="supervise", flow_run_name=run_name, timeout_seconds=55)
 async def supervise() -> str:
     """Start what should run and does not, pause what keeps failing, note what all is worth."""
     settings = load_settings()
@@ -37,14 +36,13 @@ async def supervise() -> str:
         specs, faults = read_agents()
         # A file that can't be read now is no reason to disable its agent.
         await agents.sync_agents(database, list(specs.values()), disable_missing=not faults)
-        processes = session_processes(settings.floor_home)
-        around = await look_around(database, settings, processes)
+        around = await look_around(database, settings)
         decisions = [
             await _attend(database, settings, agent, around, halted, has_file=agent.name in specs)
             for agent in await agents.agent_overview(database)
         ]
         collecting = [] if halted else await keep_collecting(database, around)
-        ended = await end_orphans(processes, await _trading(database))
+        ended = await end_orphans(around.here.sessions.values(), await _trading(database))
         # Nothing trades while the floor is halted, but windows go on being settled.
         await save_snapshots(database)
         await forget_session_halts(database)

@@ -1,7 +1,7 @@
 """Looking after one agent: its runs are put right, and what is missing is started."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -28,7 +28,7 @@ from tasks.deployments import (
 from tasks.floor_watch import BACK
 from tasks.holders import is_dead, kill_process
 from tasks.run_events import SessionEvent, tell_event
-from tasks.session_processes import SessionProcess
+from tasks.session_processes import Here, look_here
 from tasks.signs import SETTLE_S
 from tasks.standing import (
     CANCEL_HALT_S,
@@ -43,6 +43,8 @@ from tasks.supervision import Decision, Step, decide
 
 log = structlog.get_logger(__name__)
 
+FLOWS = ("trade", "collect")
+"""Flows whose runs go on for ever and are put right here."""
 HOUR_S = 3600.0
 SLOT_S = 60
 """The same cause starts no second run within this."""
@@ -52,22 +54,22 @@ SLOT_S = 60
 class Around:
     """What one look at the floor found that concerns every agent."""
 
-    here: Mapping[str, SessionProcess]
-    """Processes of this host by the flow run they carry out."""
+    runs: Mapping[str, list[FlowRun]]
+    """Runs that are not finished, by the deployments there are."""
+    here: Here
+    """What runs on this host."""
     worker: str
     """Name of this host's worker."""
     unsure: bool
     """Whether Postgres is only just back."""
 
 
-async def look_around(
-    database: Database, settings: Settings, processes: Iterable[SessionProcess]
-) -> Around:
+async def look_around(database: Database, settings: Settings) -> Around:
     """Note what concerns every agent."""
     back_ns = await state.get(database, BACK)
     unsure = back_ns is not None and abs(time.time_ns() - back_ns) < SETTLE_S * 1e9
-    here = {process.run_id: process for process in processes}
-    return Around(here, worker_name(settings), unsure)
+    runs = await open_runs(FLOWS)
+    return Around(runs, look_here(settings.floor_home), worker_name(settings), unsure)
 
 
 async def attend(
@@ -75,7 +77,7 @@ async def attend(
 ) -> Decision:
     """Put the agent's runs right, then start or pause it where that is due."""
     lease = await leases.holder(database, agent.name)
-    runs = await open_runs(deployment_name(agent.name))
+    runs = around.runs.get(deployment_name(agent.name))
     if runs is None:
         reason = "is not deployed; `floor up` or `prefect --no-prompt deploy --all` deploys it"
         return Decision(agent.name, Step.FAILED if agent.desired else Step.NONE, reason)
@@ -100,8 +102,8 @@ async def attend(
 async def settle_runs(database: Database, agent: str, around: Around) -> None:
     """Put the runs of an agent right that must not trade now."""
     lease = await leases.holder(database, agent)
-    runs = await open_runs(deployment_name(agent))
-    await put_right(database, runs or [], holder_of(lease), around)
+    runs = around.runs.get(deployment_name(agent), [])
+    await put_right(database, runs, holder_of(lease), around)
 
 
 def holder_of(lease: LeaseStatus | None) -> Holder:
@@ -118,19 +120,24 @@ def holder_of(lease: LeaseStatus | None) -> Holder:
 
 
 async def put_right(
-    database: Database, runs: list[FlowRun], holder: Holder, around: Around
+    database: Database,
+    runs: list[FlowRun],
+    holder: Holder,
+    around: Around,
+    startup_s: float = STARTUP_S,
 ) -> list[Standing]:
     """Correct what Prefect believes of these runs; returns where each of them stands."""
-    stands = [standing(run, holder, around.here, around.worker, now("UTC")) for run in runs]
-    gone = [run for run, at in zip(runs, stands, strict=True) if at is Standing.GONE]
-    stray = [run for run, at in zip(runs, stands, strict=True) if at is Standing.STRAY]
+    at = now("UTC")
+    stands = [standing(run, holder, around.here, around.worker, at, startup_s) for run in runs]
+    gone = [run for run, stand in zip(runs, stands, strict=True) if stand is Standing.GONE]
+    stray = [run for run, stand in zip(runs, stands, strict=True) if stand is Standing.STRAY]
     for run in stray:
         end_process_of(run, around, "it holds no lease")
     if gone or stray:
         await settle_gone([*gone, *stray], "Its process is gone, or holds no lease of its agent.")
     cancelled = []
-    for run, at in zip(runs, stands, strict=True):
-        if at is Standing.CANCELLING and await _carry_out(database, run, holder, around):
+    for run, stand in zip(runs, stands, strict=True):
+        if stand is Standing.CANCELLING and await _carry_out(database, run, holder, around):
             cancelled.append(run)
     if cancelled:
         await settle_cancelled(cancelled)
@@ -139,7 +146,7 @@ async def put_right(
 
 def end_process_of(run: FlowRun, around: Around, why: str) -> bool:
     """End the process of a run, where it is one of this host."""
-    process = around.here.get(str(run.id))
+    process = around.here.sessions.get(str(run.id))
     if process is None or not kill_process(process.pid, process.birth):
         return False
     log.warning("session_ended", run=str(run.id), name=run.name, pid=process.pid, reason=why)
@@ -154,7 +161,7 @@ async def _carry_out(database: Database, run: FlowRun, holder: Holder, around: A
     if age_s < CANCEL_S:
         return False
     holds = run_id == holder.run_id and not holder.dead
-    if run_id not in around.here and (not holds or age_s >= CANCEL_S + STARTUP_S):
+    if run_id not in around.here.sessions and (not holds or age_s >= CANCEL_S + STARTUP_S):
         return True
     if await halt_session(database, run_id, "its run was cancelled in Prefect"):
         log.info("cancelled_session_halted", run=run_id, name=run.name)

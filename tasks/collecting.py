@@ -8,12 +8,14 @@ from store import state
 from store.database import Database
 from tasks.attending import Around, put_right
 from tasks.collector import STATE_KEY
-from tasks.deployments import open_runs, start_run
+from tasks.deployments import start_run
 from tasks.standing import Holder, Standing
 
 DEPLOYMENT = "collect/collect"
 SILENT_S = 20.0
 """The collector notes its state every two seconds; after this long it counts as gone."""
+STARTUP_S = 25.0
+"""One of another host that was started this recently may not have noted anything yet."""
 
 
 async def keep_collecting(database: Database, around: Around) -> list[str]:
@@ -21,7 +23,7 @@ async def keep_collecting(database: Database, around: Around) -> list[str]:
 
     Two collectors do no harm (their rows are the same), so silence alone is enough to start one.
     """
-    runs = await open_runs(DEPLOYMENT)
+    runs = around.runs.get(DEPLOYMENT)
     if runs is None:
         return ["collect is not deployed"]
     heard = await state.get(database, STATE_KEY)
@@ -30,7 +32,8 @@ async def keep_collecting(database: Database, around: Around) -> list[str]:
         # Whoever works may hold on to a run that nobody cancels as it was asked to.
         await put_right(database, [run for run in runs if _cancelling(run)], Holder(), around)
         return []
-    if Standing.COMING in await put_right(database, runs, Holder(), around):
+    stands = await put_right(database, runs, Holder(), around, startup_s=STARTUP_S)
+    if Standing.COMING in stands:
         return []
     await start_run(DEPLOYMENT, _key(runs), name="collect restart: it fell silent")
     return ["collect started"]

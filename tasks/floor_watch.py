@@ -34,6 +34,8 @@ log = structlog.get_logger(__name__)
 LOOK_S = 2.0
 CALL_S = (0.0, 4.0, 10.0, 30.0, 60.0)
 """Pauses between calls for the same sign; the flow comes by itself every thirty seconds."""
+CALL_MISSING_S = (0.0, 30.0, 60.0)
+"""Between calls for a lease nobody holds: a session that was started needs its time."""
 ANSWER_S = 10.0
 SUPERVISE = "supervise/supervise"
 BACK = "postgres_back_ns"
@@ -197,7 +199,8 @@ class FloorWatch:
         for key in due:
             row = self._called[key]
             row.times += 1
-            row.next_at = now + CALL_S[min(row.times, len(CALL_S) - 1)]
+            pauses = CALL_MISSING_S if key[2] is Kind.MISSING else CALL_S
+            row.next_at = now + pauses[min(row.times, len(pauses) - 1)]
 
 
 def _whole(beat: dict[str, Any], key: str) -> int:

@@ -13,6 +13,8 @@ import psutil
 
 from tasks.holders import birth_of
 
+WORKER = "traders"
+"""Name of the program that starts flow runs' processes (deployments/processes.yaml)."""
 HOME_MARK = "FLOOR_SUPERVISED_HOME"
 PROGRAM_MARK = "FLOOR_PROGRAM"
 RUN_MARK = "PREFECT__FLOW_RUN_ID"
@@ -29,19 +31,33 @@ class SessionProcess:
     """The worker that started it is gone: nobody could stop it, or see it end."""
 
 
-def session_processes(home: Path) -> list[SessionProcess]:
-    """Return the processes of the floor at `home` that carry out flow runs."""
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What of the floor runs on this host."""
+
+    sessions: Mapping[str, SessionProcess]
+    """By the flow run they carry out."""
+    worker_since: float | None
+    """When the worker was started, in seconds since the epoch; None while there is none."""
+
+
+def look_here(home: Path) -> Here:
+    """Return what of the floor at `home` runs on this host."""
     marks = {}
     for process in psutil.process_iter():
         environment = _environment(process)
         if environment.get(HOME_MARK) == str(home):
             marks[process.pid] = environment
-    found = [
-        _judged(pid, environment, marks)
-        for pid, environment in marks.items()
-        if environment.get(RUN_MARK)
+    judged = [_judged(pid, own, marks) for pid, own in marks.items() if own.get(RUN_MARK)]
+    workers = [
+        _created(pid)
+        for pid, own in marks.items()
+        if own.get(PROGRAM_MARK) == WORKER and not own.get(RUN_MARK)
     ]
-    return [process for process in found if process is not None]
+    return Here(
+        {process.run_id: process for process in judged if process is not None},
+        min((created for created in workers if created is not None), default=None),
+    )
 
 
 def is_orphan(pid: int, home: Path) -> bool:
@@ -70,6 +86,13 @@ def _judged(
 
 def _same_program(own: Mapping[str, str], parent: Mapping[str, str]) -> bool:
     return all(parent.get(mark) == own.get(mark) for mark in (HOME_MARK, PROGRAM_MARK))
+
+
+def _created(pid: int) -> float | None:
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.Error:
+        return None
 
 
 def _environment(process: psutil.Process) -> dict[str, str]:

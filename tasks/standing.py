@@ -4,19 +4,18 @@ Prefect believes what a run last reported. A run whose worker was killed with it
 more and stays Pending or Running for ever; here its lease and its process decide.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 
 from models.settings import Settings
-from tasks.session_processes import SessionProcess
+from tasks.session_processes import Here
 
 STARTUP_S = 60.0
 """A run of another host that was started this recently may still be on its way to the lease."""
-SPAWN_S = 20.0
+SPAWN_S = 60.0
 """How long a worker needs at most from taking a run to starting its process."""
 REPORT_S = 3.0
 """How long Prefect may need to hear of a process that ended by itself."""
@@ -63,9 +62,10 @@ def worker_name(settings: Settings) -> str:
 def standing(
     run: FlowRun,
     holder: Holder,
-    here: Mapping[str, SessionProcess],
+    here: Here,
     worker: str,
     now: datetime,
+    startup_s: float = STARTUP_S,
 ) -> Standing:
     """Judge one run that is not finished.
 
@@ -76,11 +76,13 @@ def standing(
     holder
         Of the agent's lease.
     here
-        Processes of this host by the flow run they carry out.
+        What runs on this host.
     worker
         Name of this host's worker: what it started runs here or nowhere.
     now
         By the clock Prefect's stamps come from.
+    startup_s
+        How long a run of another host is believed to be on its way.
     """
     run_id, state = str(run.id), run.state
     if state is None:
@@ -93,11 +95,18 @@ def standing(
     if state.type is StateType.SCHEDULED:
         due = run.next_scheduled_start_time or now
         return Standing.COMING if due <= now + timedelta(seconds=STARTUP_S) else Standing.LATER
-    if run_id == holder.successor or run_id in here:
+    if run_id == holder.successor or run_id in here.sessions:
         waits = run_id == holder.successor or age_s < ORPHAN_S
         return Standing.COMING if waits else Standing.STRAY
     if run.labels.get("prefect.worker.name") == worker:
-        # It was started on this host, where it is not any more.
-        started = state.type is StateType.RUNNING or run.infrastructure_pid is not None
-        return Standing.COMING if age_s < (REPORT_S if started else SPAWN_S) else Standing.GONE
-    return Standing.COMING if age_s < STARTUP_S else Standing.STRAY
+        return Standing.COMING if _starting(run, state, here, age_s) else Standing.GONE
+    return Standing.COMING if age_s < startup_s else Standing.STRAY
+
+
+def _starting(run: FlowRun, state: State, here: Here, age_s: float) -> bool:
+    """Whether a run that this host's worker took, and has no process here, may yet get one."""
+    if state.type is StateType.RUNNING or run.infrastructure_pid is not None:
+        return age_s < REPORT_S  # it had one
+    since = here.worker_since
+    kept = since is not None and since < state.timestamp.timestamp()
+    return kept and age_s < SPAWN_S

@@ -13,11 +13,14 @@ from tasks import attending
 from tasks.agent_files import find_agent
 from tasks.attending import Around, holder_of
 from tasks.holders import process_name
+from tasks.session_processes import Here
 from tasks.standing import Holder
 from tasks.supervision import Step
 
 AGENT = "momentum-btc-15m"
-AROUND = Around({}, "traders-here", unsure=False)
+HERE = Here({}, None)
+DEPLOYED = Around({f"trade/{AGENT}": []}, HERE, "traders-here", unsure=False)
+NOT_DEPLOYED = Around({}, HERE, "traders-here", unsure=False)
 
 
 def lease(
@@ -57,31 +60,27 @@ async def database(clean_postgres_url: str) -> Any:
         yield opened
 
 
-async def attend(database: Database, has_file: bool = True, halted: str = "") -> Any:
+async def attend(
+    database: Database, around: Around = DEPLOYED, has_file: bool = True, halted: str = ""
+) -> Any:
     (agent,) = await agents.agent_overview(database)
     settings = Settings(_env_file=None)  # type: ignore[call-arg]
-    return await module._attend(database, settings, agent, AROUND, halted, has_file=has_file)
+    return await module._attend(database, settings, agent, around, halted, has_file=has_file)
 
 
 async def test_trouble_with_one_agent_is_an_answer_not_an_end(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def no_answer(deployment: str) -> None:
+    async def no_answer(deployment: str, since: Any) -> None:
         raise OSError("Prefect is away")
 
-    monkeypatch.setattr(attending, "open_runs", no_answer)
+    monkeypatch.setattr(attending, "crashed_since", no_answer)
     decision = await attend(database)
     assert (decision.step, decision.reason) == (Step.FAILED, "Prefect is away")
 
 
-async def test_an_agent_without_a_deployment_is_told_not_started(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def unknown(deployment: str) -> None:
-        return None
-
-    monkeypatch.setattr(attending, "open_runs", unknown)
-    decision = await attend(database)
+async def test_an_agent_without_a_deployment_is_told_not_started(database: Database) -> None:
+    decision = await attend(database, NOT_DEPLOYED)
     assert decision.step is Step.FAILED
     assert "is not deployed" in decision.reason
 
@@ -89,13 +88,12 @@ async def test_an_agent_without_a_deployment_is_told_not_started(
 async def test_what_must_not_trade_is_not_started_but_its_runs_are_put_right(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
+    looked: list[str] = []
 
-    async def none_open(deployment: str) -> list[Any]:
-        asked.append(deployment)
-        return []
+    async def settle(database: Database, agent: str, around: Around) -> None:
+        looked.append(agent)
 
-    monkeypatch.setattr(attending, "open_runs", none_open)
+    monkeypatch.setattr(module, "settle_runs", settle)
     wrong = await attend(database, has_file=False)
     assert (wrong.step, wrong.reason) == (Step.NONE, "its file is wrong or gone")
     halted = await attend(database, halted="the floor is halted: a drill")
@@ -107,4 +105,4 @@ async def test_what_must_not_trade_is_not_started_but_its_runs_are_put_right(
     await risk.throw_kill(database, risk.Kill("a drill", "tester", 1))
     decision = await attend(database)
     assert decision.step is Step.NONE and "kill switch is thrown: a drill" in decision.reason
-    assert asked == [f"trade/{AGENT}"] * 4
+    assert looked == [AGENT] * 4

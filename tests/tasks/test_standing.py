@@ -1,5 +1,6 @@
 """Where a run stands, judged from Prefect's word, its agent's lease and this host's processes."""
 
+import time
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -8,7 +9,7 @@ import pytest
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.types._datetime import now
 
-from tasks.session_processes import SessionProcess
+from tasks.session_processes import Here, SessionProcess
 from tasks.standing import ORPHAN_S, Holder, Standing, standing
 
 HERE = "traders-here"
@@ -33,8 +34,12 @@ def run(
     )
 
 
-def stands(one: FlowRun, holder: Holder | None = None, alive: bool = False) -> Standing:
-    here = {str(RUN): SessionProcess(1, "1", str(RUN), orphan=False)} if alive else {}
+def stands(
+    one: FlowRun, holder: Holder | None = None, alive: bool = False, worker_s: float | None = 600
+) -> Standing:
+    """Judge a run beside a worker that was started so many seconds ago, if there is one."""
+    found = {str(RUN): SessionProcess(1, "1", str(RUN), orphan=False)} if alive else {}
+    here = Here(found, None if worker_s is None else time.time() - worker_s)
     return standing(one, holder or Holder(), here, HERE, now("UTC"))
 
 
@@ -69,8 +74,8 @@ def test_a_run_of_another_host_is_believed_for_as_long_as_a_start_takes(
         (StateType.PENDING, 5, "77", False, Standing.GONE),
         # Stranded between the worker's taking it and its process.
         (StateType.PENDING, 5, None, False, Standing.COMING),
-        (StateType.PENDING, 25, None, False, Standing.GONE),
-        (StateType.PENDING, 25, None, True, Standing.COMING),
+        (StateType.PENDING, 70, None, False, Standing.GONE),
+        (StateType.PENDING, 70, None, True, Standing.COMING),
     ],
 )
 def test_a_run_of_this_host_is_where_its_process_is(
@@ -82,7 +87,10 @@ def test_a_run_of_this_host_is_where_its_process_is(
 
 def test_a_pending_run_that_strands_is_settled_and_holds_nothing_up() -> None:
     stranded = run(StateType.PENDING, 25, worker=HERE)
-    assert stands(stranded) is Standing.GONE
+    # Its worker still is the one that took it, or another, or none.
+    assert stands(stranded, worker_s=30) is Standing.COMING
+    assert stands(stranded, worker_s=20) is Standing.GONE
+    assert stands(stranded, worker_s=None) is Standing.GONE
     assert stands(run(StateType.PENDING, 61, worker="traders-elsewhere")) is Standing.STRAY
 
 
