@@ -19,6 +19,7 @@ from console.backtest import backtest
 from console.data import data_app
 from console.deploy import deploy, deploy_everything
 from console.drain import halt
+from console.drill import drill_app
 from console.kill import kill
 from console.parity import parity
 from console.risk import risk_app
@@ -50,6 +51,7 @@ app.add_typer(agents_app, name="agents", no_args_is_help=True)
 app.add_typer(sim_app, name="sim", no_args_is_help=True)
 app.add_typer(data_app, name="data", no_args_is_help=True)
 app.add_typer(risk_app, name="risk", no_args_is_help=True)
+app.add_typer(drill_app, name="drill", no_args_is_help=True)
 app.command()(worker)
 app.command()(serve)
 app.command()(kill)

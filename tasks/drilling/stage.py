@@ -10,7 +10,6 @@ from typing import Any, Protocol, Self
 
 import httpx
 import psutil
-from eth_account import Account
 
 from models.errors import NotReady, StoreUnavailable
 from models.settings import Settings
@@ -69,6 +68,9 @@ class Stage:
     """
 
     def __init__(self, settings: Settings, programs: Programs) -> None:
+        # Takes half a second to import, which `floor drill list` need not wait for.
+        from eth_account import Account
+
         addresses = urls(settings)
         self.settings = settings
         self.programs = programs
