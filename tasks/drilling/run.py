@@ -23,6 +23,9 @@ FRESH_S = 15.0
 SETTLE_S = 60.0
 """How long the books may take to agree after a fault."""
 
+LATE = "trading again only after"
+"""How the problem of a missed target begins; a slow machine explains it, and no other."""
+
 Tell = Callable[[str], None]
 
 
@@ -227,7 +230,7 @@ def _result(
     if again is None and not problems:
         problems.append("no order was accepted again")
     if again is not None and again > drill.target_s:
-        problems.append(f"trading again only after {again:.1f} s")
+        problems.append(f"{LATE} {again:.1f} s")
     if books is not None:
         problems += books.faults()
     return DrillResult(
