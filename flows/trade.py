@@ -1,23 +1,31 @@
 """Trade: one session of one agent, from recovery to hand-over."""
 
 import asyncio
+import signal
+import time
 
 import structlog
 from prefect import flow, task
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
+from models.agents import AgentSpec
 from models.journal import WindowResult
 from models.markets import Market
-from models.settings import load_settings
+from models.settings import Settings, load_settings
 from models.units import usd
-from tasks.agent_files import find_agent
-from tasks.handover import schedule_successor
+from store.database import Database
+from store.urls import urls
+from tasks.handover import successor_of_this_run
 from tasks.logs import configure_logs
+from tasks.run_events import SessionEvent, session_run_name, tag_run, tell_event
 from tasks.session import TradingSession
+from tasks.session_page import keep_session_page
+from tasks.session_spec import spec_of
 
 log = structlog.get_logger(__name__)
 
@@ -25,21 +33,37 @@ ARTIFACT_S = 10.0
 """Prefect's client goes on trying for minutes while its server is away."""
 
 
-@flow(name="trade", flow_run_name="{agent}")
+@flow(name="trade", flow_run_name=session_run_name)
 async def trade(agent: str) -> State[None]:
     """Recover the agent, trade its markets window by window, hand over to the next session."""
+    began_ns = time.time_ns()
     settings = load_settings()
     configure_logs(settings.log_level)
-    session = TradingSession(settings, find_agent(agent), str(flow_run.id or ""))
+    spec, fault = await spec_of(settings, agent)
+    session = TradingSession(
+        settings, spec, str(flow_run.id or ""), successor_of_this_run(), fault=fault
+    )
     if reason := await session.open():
         return Completed(name="NotTrading", message=reason)
     async with session:
+        labels = asyncio.create_task(tag_run(spec, settings.trading_mode))
+        tell_event(SessionEvent.STARTED, agent, reason=fault)
         await session.follow(trade_window, settle_window)
-        if not session.halt.is_set():
-            # It starts while this one settles, and takes the lease the moment it is given back.
-            await schedule_successor()
         await session.finish_settling()
-    return Completed(message=f"{session.windows} windows traded")
+    await asyncio.gather(labels, return_exceptions=True)
+    ended = session.reason
+    tell_event(SessionEvent.ENDED, agent, reason=ended)
+    if session.terminated:
+        # All is in order now; Prefect's engine takes it from here as it takes every SIGTERM.
+        raise TerminationSignal(signal.SIGTERM)
+    await keep_page(settings, spec, began_ns, ended)
+    return Completed(message=f"{session.windows} windows traded, {ended}")
+
+
+async def keep_page(settings: Settings, spec: AgentSpec, began_ns: int, ended: str) -> None:
+    """Write the session's page for the UI; nothing depends on it."""
+    async with Database(urls(settings).database, max_size=1) as database:
+        await keep_session_page(database, spec, settings.trading_mode, began_ns, ended)
 
 
 @task(name="window", task_run_name="{market.slug}", cache_policy=NO_CACHE)

@@ -31,11 +31,15 @@ class Backlog:
         Set once the drain found that another session has taken over; the file stays for it.
     late
         How many entries of other processes of the agent were booked since `catch_up`.
+    stuck
+        Why the last entry could be kept nowhere; empty once Postgres or the disk took one, or
+        whoever found the disk mended has emptied it.
     """
 
     def __init__(self, database: Database, agent: str, lease: Lease, folder: Path) -> None:
         self.lost: LeaseLost | None = None
         self.late = 0
+        self.stuck = ""
         self._agent = agent
         self._wal = WriteAheadLog(folder, agent)
         self._drain = Drain(database, agent, lease, self._wal, folder)
@@ -85,6 +89,7 @@ class Backlog:
 
     def note_there(self) -> None:
         """Note that Postgres took a write."""
+        self.stuck = ""
         if self._away_since is not None and not self.behind:
             log.info("journal_direct_again", agent=self._agent, away_s=round(self.away_s, 1))
             self._away_since = None
@@ -93,7 +98,12 @@ class Backlog:
 
     async def keep(self, entry: Entry) -> None:
         """Append an entry behind all others. Raises `StoreUnavailable` where the disk refuses."""
-        await self._wal.append(encode(entry))
+        try:
+            await self._wal.append(encode(entry))
+        except StoreUnavailable as error:
+            self.stuck = str(error)
+            raise
+        self.stuck = ""
         self._wake.set()
 
     async def drained(self, timeout_s: float | None = None) -> bool:

@@ -131,6 +131,18 @@ class PostgresJournal:
         files = [] if self._checkpoints is None else self._checkpoints.damaged
         return [*self._backlog.damaged, *self._log.damaged, *files]
 
+    @property
+    def stuck(self) -> str:
+        """Why the last write could be kept nowhere, with Postgres away and the disk refusing.
+
+        Empty while nothing is wrong, and after `try_again`.
+        """
+        return self._backlog.stuck
+
+    def try_again(self) -> None:
+        """Say that the disk takes writes again, as far as the caller can tell."""
+        self._backlog.stuck = ""
+
     async def drained(self, timeout_s: float | None = None) -> bool:
         """Wait until nothing waits in the file any more; False when that took longer.
 

@@ -2,18 +2,25 @@
 
 import logging
 import sys
+from contextlib import suppress
 
 import structlog
 
 
 class _Stderr:
-    """Whatever stderr is when something is written: it may have been replaced since."""
+    """Whatever stderr is when something is written: it may have been replaced since.
+
+    A line that can't be written (a full disk) is lost. Whoever logs must not fail by it.
+    """
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        with suppress(OSError):
+            return sys.stderr.write(text)
+        return 0
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 def configure_logs(level: str = "INFO") -> None:

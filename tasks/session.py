@@ -1,9 +1,10 @@
-"""One agent's session: everything a trader needs, opened, guarded and closed in order."""
+"""One agent's session: everything a trader needs, prepared, guarded and closed in order."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
+from enum import StrEnum
 from functools import partial
 from typing import Any, Self
 
@@ -12,164 +13,203 @@ import structlog
 from engine.clock import SystemClock
 from engine.trader import Trader
 from models.agents import AgentSpec, AgentStatus
-from models.errors import (
-    ConfigError,
-    FloorError,
-    LeaseLost,
-    NotReady,
-    StoreUnavailable,
-    VenueError,
-)
+from models.errors import FloorError
 from models.journal import WindowResult
 from models.markets import Market
-from models.settings import Settings
+from models.settings import OrderPolicy, Settings
 from models.units import to_cash_e6, usd
 from risk.limits import Limits
 from store import agents
 from store.bus import Bus
-from store.database import Database
+from store.checkpoints import CheckpointFiles
 from store.journal import PostgresJournal
 from store.leases import Lease
 from store.open_books import read_open_books
-from store.reserve import Reserve
-from store.urls import urls
-from strategies import library
-from strategies.base import Strategy
-from tasks.agent_files import read_agents
-from tasks.alerts import Alerts
-from tasks.api_keys import api_nonce
+from tasks.alerts import Publish
 from tasks.floor_line import FloorLine
-from tasks.guards import Progress, halt_reason, watch_for_halt
-from tasks.policies import opening_policies, watch_policies
+from tasks.guards import watch_for_halt
 from tasks.recording import Ports, recorded
-from tasks.risk_policies import Policies
-from tasks.session_lease import LeaseKeeper, end_process
+from tasks.session_guards import SessionGuards
+from tasks.session_handover import Call
+from tasks.session_lease import LeaseKeeper
+from tasks.session_open import Prepared, prepare
+from tasks.session_restarts import AWAY, back_off, note_failure
+from tasks.session_signals import SigTerm
+from tasks.session_upkeep import Checkpoints, Troubles, send_heartbeats
 from tasks.session_windows import WindowFailed, Windows
-from tasks.supervision import over_budget
-from venue.polymarket.client import PolymarketVenue
-from venue.polymarket.discovery import GammaDiscovery
-from venue.polymarket.feed import PolymarketFeed
 
-__all__ = ["TradingSession", "WindowFailed", "WindowStep"]
+__all__ = ["AWAY", "Ending", "TradingSession", "WindowFailed", "WindowStep"]
 
 log = structlog.get_logger(__name__)
 
-STUCK_S = 120.0
-"""Windows that stood still for so long end the process; a new one recovers."""
-
-AWAY = (StoreUnavailable, VenueError, NotReady, LeaseLost)
-"""Errors of a session that are no fault of its agent: they don't count as restarts."""
+LAST_SYNC_S = 1.0
 
 WindowStep = Callable[["TradingSession", Market], Awaitable[None]]
 
 
-class TradingSession:
-    """Holds an agent's lease and its trader; use `open`, then ``async with``."""
+class Ending(StrEnum):
+    """Why a session ends in good order."""
 
-    def __init__(self, settings: Settings, spec: AgentSpec, flow_run_id: str) -> None:
+    OVER = "session over"
+    HALTED = "halted"
+    HANDED_OVER = "handed over"
+    TERMINATED = "terminated"
+
+
+class TradingSession:
+    """Holds an agent's lease and its trader; use `open`, then ``async with``.
+
+    Parameters
+    ----------
+    successor
+        Starts the next session, given how often one was started before, plus one. Past its time
+        the session trades on until that one is prepared. Without it nobody follows: the session
+        ends with the window its time runs out in.
+    fault
+        What is wrong with the agent's file, where `spec` is an earlier one.
+
+    Attributes
+    ----------
+    halt
+        Once set, trading ends at once and in good order; `end` says why.
+    ending
+        Why it ended.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        spec: AgentSpec,
+        flow_run_id: str,
+        successor: Call | None = None,
+        fault: str = "",
+    ) -> None:
         self.settings = settings
         self.spec = spec
         self.flow_run_id = flow_run_id
+        self.successor = successor
         self.halt = asyncio.Event()
+        self.ending = Ending.OVER
+        self.deadline = time.monotonic() + settings.session_seconds
         self.trader: Trader
         self.lease: Lease
+        self.journal: PostgresJournal
+        self.files = CheckpointFiles(settings.floor_home / "checkpoints", spec.name)
+        self.clock = SystemClock()
+        self.keeper: LeaseKeeper
+        self.line: FloorLine
+        self.checkpoints: Checkpoints
+        self.prepared: Prepared
+        self.waiting = ""
+        """What it waits for before it trades."""
+        self.troubles = Troubles(spec.name, self._say)
+        self._fault = fault
         self._stack = AsyncExitStack()
-        self._deadline = time.monotonic() + settings.session_seconds
-        self._tasks: list[asyncio.Future[None]] = []
-        self._keeper: LeaseKeeper
+        self._guards = SessionGuards(self)
+        self._sigterm = SigTerm(partial(self.end, Ending.TERMINATED))
+        self._stopper: asyncio.Task[None] | None = None
+        self._failed = False
+        self.reason = ""
+        """Why it ended, in a word or two, once it has."""
         self._windows: Windows
-        self._line: FloorLine
-        self._venue: PolymarketVenue
-        self._policies: Policies
 
     # --- opening --------------------------------------------------------------------------------
 
     async def open(self) -> str:
-        """Take the lease and wire everything; returns why not, or an empty text.
+        """Prepare, take the lease and wire everything; returns why not, or an empty text.
 
         Raises
         ------
         FloorError
             Something the session needs is wrong or away; nothing stays open.
         """
+        self._sigterm.take_over()
         try:
-            reason = await self._open()
+            with self._sigterm.cancelling(asyncio.current_task()):
+                reason = await self._open()
         except BaseException as error:
             await self._note_failure(error)
-            await self._stack.aclose()
+            await self._close()
             raise
         if reason:
-            await self._stack.aclose()
+            await self._close()
         return reason
 
     async def _open(self) -> str:
-        settings, name = self.settings, self.spec.name
-        addresses = urls(settings)
-        enter = self._stack.enter_async_context
-        self.database = await enter(Database(addresses.database))
-        specs, faults = read_agents()
-        await agents.sync_agents(self.database, list(specs.values()), disable_missing=not faults)
-        strategy = library.create(self.spec.strategy, self.spec.parameters)
-        if reason := await halt_reason(self.database, name):
-            return reason
-        try:
-            self._policies = await opening_policies(settings, self.database)
-        except ConfigError as error:
-            # No fault of the agent: it trades as soon as a person has mended the file.
-            return f"the risk policies are wrong: {error}"
-        if reason := await self._take_lease():
-            return reason
-        self.bus = await enter(Bus(addresses.redis))
-        self.alerts = await enter(Alerts(settings, publish=self._publish))
-        self.journal = await enter(
-            PostgresJournal(
-                self.database, name, self.lease, spool_dir=settings.floor_home / "spool"
-            )
-        )
-        self.discovery = await enter(GammaDiscovery(settings))
-        venue = await PolymarketVenue.connect(settings, nonce=api_nonce(name), agent=name)
-        self._stack.push_async_callback(venue.close)
-        self._venue = venue
-        self._line = await self._open_line(Reserve(addresses.redis))
-        self._wire(strategy, venue)
-        return ""
+        prepared = await prepare(self.settings, self.spec, self._stack, self._publisher)
+        if isinstance(prepared, str):
+            return prepared
+        self.prepared = prepared
+        self.database, self.alerts = prepared.database, prepared.alerts
+        if self._fault:
+            self._say("error", f"{self.spec.name} trades by its last good file: {self._fault}")
+        return await self._take_over()
 
-    async def _take_lease(self) -> str:
+    async def _take_over(self) -> str:
         """Take the lease and guard it; returns why not, if so."""
-        name = self.spec.name
-        keeper = LeaseKeeper(self.database, name, self.settings.lease_seconds, self.flow_run_id)
-        lease = await keeper.acquire()
+        name, settings, prepared = self.spec.name, self.settings, self.prepared
+        self.keeper = LeaseKeeper(self.database, name, settings.lease_seconds, self.flow_run_id)
+        lease = await self.keeper.acquire()
         if lease is None:
             return f"another session holds the lease of {name}"
-        self._keeper, self.lease = keeper, lease
-        keeper.guard(self._stuck())
-        self._stack.push_async_callback(keeper.release)
-        self._stack.push_async_callback(self._end_tasks)
-        return await self._count_restart() if keeper.predecessor_died else ""
+        self.lease = lease
+        self._stack.push_async_callback(self.keeper.release)
+        self._stack.push_async_callback(self._guards.end)
+        self._guards.begin()
+        # A pause must not keep what it left from being settled; a halt of the floor does.
+        whose = None if prepared.settle_only else name
+        await self._stack.enter_async_context(
+            watch_for_halt(self.database, self.halt, whose, settings.floor_home, self.flow_run_id)
+        )
+        if reason := await back_off(self):
+            return reason
+        await self._open_journal()
+        self.line = await self._open_line()
+        self._wire()
+        return ""
 
-    async def _open_line(self, reserve: Reserve) -> FloorLine:
+    async def _open_journal(self) -> None:
+        keeper, settings = self.keeper, self.settings
+        self.journal = await self._stack.enter_async_context(
+            PostgresJournal(
+                self.database,
+                self.spec.name,
+                self.lease,
+                spool_dir=settings.floor_home / "spool",
+                may_trade_until=lambda: keeper.until - keeper.margin_s,
+                new_risk_s=float(settings.store_away_seconds),
+                checkpoints=self.files,
+            )
+        )
+
+    async def _open_line(self) -> FloorLine:
         """The line to the floor: its policies, its facts, and room for this agent's orders."""
-        await self._stack.enter_async_context(reserve)
-        with suppress(StoreUnavailable):
-            await reserve.adopt(self.spec.name, self.lease.token)
+        prepared = self.prepared
+        with suppress(FloorError):
+            await prepared.reserve.adopt(self.spec.name, self.lease.token)
         return FloorLine(
-            reserve,
+            prepared.reserve,
             partial(read_open_books, self.database),
             self.lease,
             Limits.of(self.settings, self.spec),
-            self._policies.current(),
+            prepared.policies.current(),
             to_cash_e6(self.settings.initial_capital),
             self._tell,
             time.monotonic,
         )
 
-    def _wire(self, strategy: Strategy, venue: PolymarketVenue) -> None:
+    def _wire(self) -> None:
         """Put the trader and its windows together."""
-        settings = self.settings
+        settings, prepared = self.settings, self.prepared
         limits = Limits.of(settings, self.spec)
-        feed = PolymarketFeed(settings, venue)
         plain = Ports(
-            strategy, venue, feed, self.discovery, self.journal, SystemClock(), self._line
+            prepared.strategy,
+            prepared.venue,
+            prepared.feed,
+            prepared.discovery,
+            self.journal,
+            self.clock,
+            self.line,
         )
         ports = recorded(settings, self.spec, limits, plain, self._stack)
         self.trader = Trader(
@@ -184,40 +224,35 @@ class TradingSession:
             limits=limits,
             floor=ports.floor,
         )
+        self.checkpoints = Checkpoints(
+            self.trader,
+            self.journal,
+            self.files,
+            self.troubles,
+            float(settings.checkpoint_interval),
+        )
         self._windows = Windows(
             self.spec,
             self.trader,
-            self.discovery,
+            prepared.discovery,
             self.database,
             self.alerts,
             self.halt,
-            self._deadline,
+            self.deadline if self.successor is None else None,
             self._on_window,
+            self.stop_trading,
         )
 
-    async def _count_restart(self) -> str:
-        """Note that this session replaces one that died; returns why it must not, if so."""
-        name, limit = self.spec.name, self.settings.max_restarts_per_hour
-        count = await agents.record_restart(self.database, name, "its session died")
-        if count <= limit:
-            return ""
-        reason = over_budget(name, count)
-        await agents.pause(self.database, name, reason)
-        async with Alerts(self.settings) as alerts:
-            alerts.post("breaker", f"{name} is paused: {reason}", agent=name)
-        return reason
+    # --- what is told ---------------------------------------------------------------------------
 
-    async def _note_failure(self, error: BaseException) -> None:
-        """Count a session that failed by itself as a restart, so that it can't fail for ever."""
-        if isinstance(error, AWAY) or not isinstance(error, Exception):
-            return
-        reason = f"its session failed: {type(error).__name__}: {error}"
-        with suppress(FloorError, AttributeError):
-            await agents.record_restart(self.database, self.spec.name, reason)
-        log.error("session_failed", agent=self.spec.name, reason=reason)
+    def _publisher(self, bus: Bus) -> Publish:
+        def publish(kind: str, fields: Mapping[str, Any]) -> None:
+            bus.message(kind, **fields)
 
-    def _publish(self, kind: str, fields: Mapping[str, Any]) -> None:
-        self.bus.message(kind, **fields)
+        return publish
+
+    def _say(self, kind: str, text: str) -> None:
+        self.alerts.post(kind, text, agent=self.spec.name)
 
     def _tell(self, kind: str, detail: Mapping[str, Any]) -> None:
         """Note what happened to the line to the floor; people hear of what limits the agent."""
@@ -227,142 +262,161 @@ class TradingSession:
                 f"{self.spec.name}: Redis is away; until it is back the agent may have "
                 f"${usd(detail['limit_e6'])} open, its own share of the floor's limit"
             )
-            self.alerts.post("error", text, agent=self.spec.name)
+            self._say("error", text)
 
     def _on_window(self, slug: str) -> None:
-        self._keeper.window = slug
+        """A window begins, or, without a slug, has ended."""
+        if slug:
+            self.keeper.window = slug
+        else:
+            self.checkpoints.window_over()
 
-    # --- guards ---------------------------------------------------------------------------------
+    def facts(self) -> dict[str, Any]:
+        """What a heartbeat tells."""
+        facts: dict[str, Any] = {
+            "window": self.keeper.window,
+            "token": self.lease.token,
+            "calls": self.prepared.venue.calls,
+            "waiting": self.waiting,
+        }
+        if hasattr(self, "trader"):
+            facts |= {
+                "journal_behind": self.journal.behind,
+                "journal_away_s": self.journal.away_s,
+                **self.trader.facts(),
+            }
+        return facts
 
-    def _stuck(self) -> Callable[[], bool]:
-        """Return what says whether the windows stand still although the event loop turns."""
-        progress = Progress(STUCK_S)
+    async def heartbeats(self) -> None:
+        """Tell Redis that the session lives, until cancelled."""
+        interval_s = float(self.settings.heartbeat_interval)
+        await send_heartbeats(self.prepared.bus, self.spec.name, self.facts, interval_s)
 
-        def stuck() -> bool:
-            trader = getattr(self, "trader", None)
-            return trader is not None and progress.stuck(
-                time.monotonic(), trader.active, trader.last_loop_ns
-            )
+    # --- beginning and ending -------------------------------------------------------------------
 
-        return stuck
+    def end(self, why: Ending = Ending.HALTED) -> None:
+        """End trading at once and in good order; the first word counts."""
+        if not self.halt.is_set():
+            self.ending = why
+            self.halt.set()
 
-    async def _keep_line(self) -> None:
-        """Keep reservation and facts up to date; a newer session's word ends the process."""
-        while True:
-            try:
-                await self._line.run(self.trader.open_e6)
-            except LeaseLost as error:
-                end_process(error)
-            except Exception as error:
-                log.error("line_to_floor_failed", reason=repr(error))
-            await asyncio.sleep(1.0)
+    def hand_over(self) -> None:
+        """Leave the rest to a successor that is prepared."""
+        self.end(Ending.HANDED_OVER)
 
-    async def _heartbeats(self) -> None:
-        interval = float(self.settings.heartbeat_interval)
-        while True:
-            try:
-                self.bus.heartbeat(
-                    self.spec.name,
-                    {
-                        "window": self._keeper.window,
-                        "token": self.lease.token,
-                        "calls": self._venue.calls,
-                        **self.trader.facts(),
-                    },
-                    ttl_s=3.0 * self.settings.heartbeat_interval,
-                )
-            except Exception as error:
-                log.error("heartbeat_not_sent", reason=repr(error))
-            await asyncio.sleep(interval)
-
-    async def _checkpoints(self) -> None:
-        while True:
-            await asyncio.sleep(self.settings.checkpoint_interval)
-            try:
-                await self.journal.checkpoint(self.trader.checkpoint())
-            except Exception as error:
-                log.warning("checkpoint_not_kept", reason=str(error))
-
-    async def _watch_policies(self) -> None:
-        await watch_policies(
-            self.settings,
-            self.database,
-            self._policies,
-            self._line.file,
-            self._line.adopt,
-            self.journal.event,
-        )
-
-    async def _end_tasks(self) -> None:
-        tasks = [*self._tasks, *(self._windows.left if hasattr(self, "_windows") else ())]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    # --- trading --------------------------------------------------------------------------------
+    @property
+    def terminated(self) -> bool:
+        """Whether it was SIGTERM that ended the session."""
+        return self._sigterm.came
 
     async def __aenter__(self) -> Self:
         """Recover from the journal and the venue, then start the guards."""
         try:
-            await self.trader.start()
-            await self._line.sync(self.trader.open_e6)
+            await self.trader.start(keep_orders=self._takes_orders_up())
+            await self.line.sync(self.trader.open_e6)
             await agents.set_status(self.database, self.spec.name, AgentStatus.RUNNING)
-            await self._stack.enter_async_context(
-                watch_for_halt(self.database, self.halt, self.spec.name, self.settings.floor_home)
-            )
         except BaseException as error:
-            await self.trader.stop("could not start")
-            self._say_why(error)
-            await self._note_failure(error)
-            await self._stack.aclose()
+            await self.stop_trading(error)
+            await self._close()
             raise
-        self._tasks += [
-            asyncio.create_task(self._heartbeats(), name="heartbeats"),
-            asyncio.create_task(self._checkpoints(), name="checkpoints"),
-            asyncio.create_task(self._keep_line(), name="line to the floor"),
-            asyncio.create_task(self._watch_policies(), name="policies"),
-        ]
-        self.alerts.post("agent_started", f"{self.spec.name} started", agent=self.spec.name)
+        self._guards.watch_trading()
+        self._say("agent_started", f"{self.spec.name} started")
         return self
+
+    def _takes_orders_up(self) -> bool:
+        """Whether orders that rest are ours to go on with: the predecessor left them on purpose."""
+        policies = (self.settings.handover_orders, self.settings.stop_orders)
+        left = OrderPolicy.KEEP in policies and not self.keeper.predecessor_died
+        return left and not self.prepared.settle_only
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:
-            await self.trader.stop(self._reason(error))
+            await self.stop_trading(error)
+        finally:
+            await self._close()
+
+    async def stop_trading(self, error: BaseException | None = None) -> None:
+        """Stop the trader and give the lease back; once begun it goes on to its end.
+
+        Nothing here waits for Prefect, whose server may be away while a successor waits.
+        """
+        if self._stopper is None:
+            self._stopper = asyncio.create_task(self._stop_trading(error), name="stop trading")
+        await asyncio.shield(self._stopper)
+
+    async def _stop_trading(self, error: BaseException | None) -> None:
+        reason = self.reason = self._reason(error)
+        try:
+            await self.trader.stop(reason, keep_orders=self._leaves_orders())
+            await self.checkpoints.keep_file()
             await self._windows.end()
-            await self._end_tasks()
-            with suppress(FloorError):
+            with suppress(FloorError, TimeoutError):
                 # What was cancelled is free for the others at once.
-                await self._line.sync(self.trader.open_e6)
-            self._say_why(error)
+                async with asyncio.timeout(LAST_SYNC_S):
+                    await self.line.sync(self.trader.open_e6)
+            self._say_why(error, reason)
             if error is not None:
                 await self._note_failure(error)
         finally:
-            await self._stack.aclose()
+            await self._guards.end()
+            await self.journal.close()
+            await self.keeper.release(f"failed: {error}" if self._failed else "")
+
+    def _leaves_orders(self) -> bool:
+        if self.ending is Ending.HANDED_OVER:
+            return self.settings.handover_orders is OrderPolicy.KEEP
+        if self.ending is Ending.TERMINATED:
+            return self.settings.stop_orders is OrderPolicy.KEEP
+        return False
 
     def _reason(self, error: BaseException | None) -> str:
         if error is not None:
             return "failed" if isinstance(error, Exception) else "cancelled"
-        return "halted" if self.halt.is_set() else "session over"
+        if self.halt.is_set() and self.ending is Ending.OVER:
+            return Ending.HALTED.value
+        return self.ending.value
 
-    def _say_why(self, error: BaseException | None) -> None:
+    def _say_why(self, error: BaseException | None, reason: str) -> None:
         """Tell people that the session ended, and what it could not clear away."""
-        text = f"{self.spec.name} stopped: {self._reason(error)}"
+        text = f"{self.spec.name} stopped: {reason}"
         if isinstance(error, Exception):
             text += f": {error}"
-        if left := len(self.trader.orders.open_orders()):
+        left = 0 if self._leaves_orders() else len(self.trader.orders.open_orders())
+        if left:
             text += f"; the venue has not confirmed the end of {left} orders"
         failed = isinstance(error, Exception) or left > 0
-        self.alerts.post("error" if failed else "agent_stopped", text, agent=self.spec.name)
+        self._say("error" if failed else "agent_stopped", text)
+
+    async def _note_failure(self, error: BaseException) -> None:
+        """Count a session that failed by itself as a restart, so that it can't fail for ever."""
+        if hasattr(self, "database") and await note_failure(self, error):
+            self._failed = True
+
+    async def _close(self) -> None:
+        try:
+            if self._failed and hasattr(self, "lease"):
+                await self.keeper.release("its session failed")
+            await self._stack.aclose()
+        finally:
+            self._sigterm.give_back()
+
+    # --- trading --------------------------------------------------------------------------------
 
     async def follow(self, trade_window: WindowStep, settle_window: WindowStep) -> None:
         """Trade window after window of every market of the agent until the session is over.
+
+        A session that was begun only to settle trades none.
 
         Raises
         ------
         LeaseLost, FloorError
             What ended the trader for good. A window that fails by itself ends nothing.
         """
-        await self._windows.follow(partial(trade_window, self), partial(settle_window, self))
+        steps = partial(trade_window, self), partial(settle_window, self)
+        if self.prepared.settle_only:
+            await self._windows.settle_ended(steps[1])
+        else:
+            await self._windows.follow(*steps)
 
     async def finish_settling(self) -> None:
         """Give windows that are settling a last moment; a successor goes on with the rest."""

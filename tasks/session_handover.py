@@ -70,8 +70,8 @@ class HandOver:
 
     async def run(self) -> str:
         """Return the successor's flow run once it is prepared."""
-        while time.monotonic() < self._deadline and not await self._asked():
-            await asyncio.sleep(min(LOOK_S, max(0.0, self._deadline - time.monotonic())))
+        while (left_s := self._deadline - time.monotonic()) > 0 and not await self._asked():  # noqa: ASYNC110
+            await asyncio.sleep(min(LOOK_S, left_s))
         patience_s = PATIENCE_S
         while not (successor := self._prepared()):
             await self._call_one()

@@ -5,10 +5,12 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import structlog
 
 from engine.ports import Discovery, Notices
+from engine.steady import STEADY
 from engine.trader import Trader
 from models.agents import AgentSpec, MarketSelector
 from models.errors import FloorError
@@ -43,9 +45,11 @@ class Windows:
     halt
         Once set, trading ends soon.
     deadline
-        In monotonic seconds: no window is begun after it.
+        In monotonic seconds: no window is begun after it. None: windows are begun until `halt`.
     on_window
-        Told of the window that is traded now, by slug.
+        Told of the window that is traded now, by slug, and of its end by an empty text.
+    stop
+        Stops the trader.
 
     Attributes
     ----------
@@ -63,8 +67,9 @@ class Windows:
         database: Database,
         notices: Notices,
         halt: asyncio.Event,
-        deadline: float,
+        deadline: float | None,
         on_window: Callable[[str], None],
+        stop: Callable[[], Awaitable[None]],
     ) -> None:
         self.count = 0
         self.left: list[asyncio.Future[None]] = []
@@ -76,6 +81,7 @@ class Windows:
         self._halt = halt
         self._deadline = deadline
         self._on_window = on_window
+        self._stop = stop
         self._traded: set[str] = set()
         self._settling: dict[str, asyncio.Task[None]] = {}
         self._settled: set[str] = set()
@@ -97,6 +103,19 @@ class Windows:
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from None
 
+    async def settle_ended(self, settle_window: Step) -> None:
+        """Settle what earlier sessions left in markets that are over; trade nothing."""
+        for market in self._trader.unsettled():
+            if market.end_ns <= STEADY.now_ns():
+                self._begin_settling(settle_window, market)
+        halt = asyncio.ensure_future(self._halt.wait())
+        settling = asyncio.gather(*self._settling.values(), return_exceptions=True)
+        try:
+            either: set[asyncio.Future[Any]] = {halt, settling}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            halt.cancel()
+
     async def finish_settling(self) -> None:
         """Give windows that are settling a last moment; a successor goes on with the rest."""
         if self._settling and not self._halt.is_set():
@@ -117,7 +136,7 @@ class Windows:
         try:
             await asyncio.wait({window, halt}, return_when=asyncio.FIRST_COMPLETED)
             if not window.done():
-                await self._trader.stop("halted")
+                await self._stop()
             await window
         finally:
             halt.cancel()
@@ -135,7 +154,8 @@ class Windows:
 
     @property
     def over(self) -> bool:
-        return self._halt.is_set() or time.monotonic() >= self._deadline
+        late = self._deadline is not None and time.monotonic() >= self._deadline
+        return self._halt.is_set() or late
 
     async def _follow(
         self, selector: MarketSelector, trade_window: Step, settle_window: Step
@@ -149,7 +169,9 @@ class Windows:
             self._on_window(market.slug)
             self.count += 1
             await self._trade(trade_window, market)
-            self._begin_settling(settle_window, market)
+            self._on_window("")
+            if not self._halt.is_set() or STEADY.now_ns() >= market.end_ns:
+                self._begin_settling(settle_window, market)
         # Markets of different lengths: the longest must not keep the others from the successor.
         self._trader.wind_down()
 
@@ -169,17 +191,18 @@ class Windows:
 
     async def _find(self, selector: MarketSelector, after_ns: int) -> Market | None:
         """Return the market to trade now, or None after a short wait."""
-        at_s = max(int(time.time()) + LATEST_ENTRY_S, after_ns // SECOND_NS)
+        now_s = STEADY.now_ns() / SECOND_NS
+        at_s = max(int(now_s) + LATEST_ENTRY_S, after_ns // SECOND_NS)
         start_s = self._discovery.window_start_s(selector.timeframe, at_s)
-        if start_s > time.time():
-            await self._sleep(min(FIND_S, start_s - time.time()))
+        if start_s > now_s:
+            await self._sleep(min(FIND_S, start_s - now_s))
             return None
         try:
             market = await self._discovery.market(selector.asset, selector.timeframe, start_s)
         except FloorError as error:
             log.warning("discovery_failed", asset=selector.asset, reason=str(error))
             market = None
-        if market is None or market.start_ns > time.time_ns():
+        if market is None or market.start_ns > STEADY.now_ns():
             await self._sleep(FIND_S)
             return None
         return await self._with_strike(market)

@@ -13,7 +13,21 @@ from enum import Enum
 
 import structlog
 
+from engine.steady import boot_ns
+from models.units import SECOND_NS
+
 log = structlog.get_logger(__name__)
+
+BORN_OF = os.getppid()
+"""Who started this process. Read early: a session may lose its worker before it has a lease."""
+
+
+def boot_s() -> float:
+    """Seconds on a clock nobody can set, which goes on while the machine sleeps.
+
+    A lease runs out in Postgres while this machine sleeps, so its holder must count that time.
+    """
+    return boot_ns() / SECOND_NS
 
 
 class Verdict(Enum):
@@ -28,10 +42,21 @@ class Verdict(Enum):
 
 
 def judge(
-    *, now: float, beat: float, lease_until: float, stall_s: float, parent: int, born_of: int
+    *,
+    now: float,
+    beat: float,
+    lapsed: bool,
+    harmless: bool,
+    stall_s: float,
+    parent: int,
+    born_of: int,
 ) -> Verdict | None:
-    """Decide from monotonic seconds and process ids whether the process must end."""
-    if now >= lease_until:
+    """Decide from monotonic seconds and process ids whether the process must end.
+
+    A process whose lease has `lapsed` may live on only while it is `harmless`: it sends nothing
+    until it holds the lease again.
+    """
+    if lapsed and not harmless:
         return Verdict.LEASE_LAPSED
     if now - beat >= stall_s:
         return Verdict.STALLED
@@ -41,16 +66,21 @@ def judge(
 
 
 class Watchdog:
-    """Watches from its own thread; `beat` and `lease_until` are fed from the event loop.
+    """Watches from its own thread; `beat` and the attributes are fed from the event loop.
 
     Parameters
     ----------
     lease_until
-        Monotonic second at which the lease runs out unless it is renewed.
+        Second of `boot_s` at which the lease runs out unless it is renewed.
     stall_s
         Seconds without a `beat` after which the loop counts as blocked.
     leave
         Ends the process; `os._exit` unless a test says otherwise.
+
+    Attributes
+    ----------
+    harmless
+        Whether trading is suspended: then the lease may lapse without ending the process.
     """
 
     def __init__(
@@ -60,10 +90,11 @@ class Watchdog:
         leave: Callable[[int], None] = os._exit,
     ) -> None:
         self.lease_until = lease_until
+        self.harmless = False
         self._stall_s = stall_s
         self._leave = leave
         self._beat = time.monotonic()
-        self._born_of = os.getppid()
+        self._born_of = BORN_OF
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
@@ -82,12 +113,19 @@ class Watchdog:
             verdict = judge(
                 now=time.monotonic(),
                 beat=self._beat,
-                lease_until=self.lease_until,
+                lapsed=boot_s() >= self.lease_until,
+                harmless=self.harmless,
                 stall_s=self._stall_s,
                 parent=os.getppid(),
                 born_of=self._born_of,
             )
             if verdict is not None:
-                log.critical("watchdog_ends_process", reason=verdict.name.lower())
+                self._say(verdict)
                 self._leave(verdict.value)
                 return
+
+    def _say(self, verdict: Verdict) -> None:
+        try:
+            log.critical("watchdog_ends_process", reason=verdict.name.lower())
+        except Exception:  # a log that can't be written must not keep the process alive
+            return

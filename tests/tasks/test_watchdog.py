@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from tasks.watchdog import Verdict, Watchdog, judge
+from tasks.watchdog import Verdict, Watchdog, boot_s, judge
 
 HEALTHY: dict[str, Any] = {
     "now": 100.0,
     "beat": 99.9,
-    "lease_until": 110.0,
+    "lapsed": False,
+    "harmless": False,
     "stall_s": 10.0,
     "parent": 7,
     "born_of": 7,
@@ -26,10 +27,12 @@ HEALTHY: dict[str, Any] = {
         ({}, None),
         ({"beat": 90.1}, None),
         ({"beat": 90.0}, Verdict.STALLED),
-        ({"lease_until": 100.1}, None),
-        ({"lease_until": 100.0}, Verdict.LEASE_LAPSED),
+        ({"lapsed": True}, Verdict.LEASE_LAPSED),
+        ({"lapsed": True, "harmless": True}, None),
+        ({"lapsed": True, "harmless": True, "beat": 90.0}, Verdict.STALLED),
+        ({"harmless": True, "parent": 1}, Verdict.ORPHANED),
         ({"parent": 1}, Verdict.ORPHANED),
-        ({"parent": 1, "lease_until": 1.0, "beat": 0.0}, Verdict.LEASE_LAPSED),
+        ({"parent": 1, "lapsed": True, "beat": 0.0}, Verdict.LEASE_LAPSED),
     ],
 )
 def test_judgement(change: dict[str, Any], verdict: Verdict | None) -> None:
@@ -38,16 +41,29 @@ def test_judgement(change: dict[str, Any], verdict: Verdict | None) -> None:
 
 def test_a_lapsed_lease_ends_the_process_even_while_the_loop_is_blocked() -> None:
     left: list[int] = []
-    watchdog = Watchdog(lease_until=time.monotonic() + 0.3, stall_s=60, leave=left.append)
+    watchdog = Watchdog(lease_until=boot_s() + 0.3, stall_s=60, leave=left.append)
     watchdog.start()
     time.sleep(1.5)
     watchdog.stop()
     assert left == [Verdict.LEASE_LAPSED.value]
 
 
+def test_a_suspended_process_may_outlive_its_lease_until_it_trades_again() -> None:
+    left: list[int] = []
+    watchdog = Watchdog(lease_until=boot_s() - 1, stall_s=60, leave=left.append)
+    watchdog.harmless = True
+    watchdog.start()
+    time.sleep(0.8)
+    assert left == []
+    watchdog.harmless = False
+    time.sleep(0.8)
+    watchdog.stop()
+    assert left == [Verdict.LEASE_LAPSED.value]
+
+
 def test_a_healthy_process_is_left_alone() -> None:
     left: list[int] = []
-    watchdog = Watchdog(lease_until=time.monotonic() + 600, stall_s=600, leave=left.append)
+    watchdog = Watchdog(lease_until=boot_s() + 600, stall_s=600, leave=left.append)
     watchdog.start()
     time.sleep(0.6)
     watchdog.stop()
@@ -57,10 +73,10 @@ def test_a_healthy_process_is_left_alone() -> None:
 def test_a_blocked_event_loop_ends_a_real_process() -> None:
     code = """
         import asyncio, time
-        from tasks.watchdog import Watchdog
+        from tasks.watchdog import Watchdog, boot_s
 
         async def main():
-            dog = Watchdog(lease_until=time.monotonic() + 600, stall_s=0.5)
+            dog = Watchdog(lease_until=boot_s() + 600, stall_s=0.5)
             dog.start()
             dog.beat()
             time.sleep(60)
@@ -77,8 +93,8 @@ def test_an_orphan_ends_itself(tmp_path: Any) -> None:
     marker = tmp_path / "child"
     child = (
         "import os, pathlib, time\n"
-        "from tasks.watchdog import Watchdog\n"
-        "Watchdog(lease_until=time.monotonic() + 600, stall_s=600).start()\n"
+        "from tasks.watchdog import Watchdog, boot_s\n"
+        "Watchdog(lease_until=boot_s() + 600, stall_s=600).start()\n"
         f"pathlib.Path({str(marker)!r}).write_text(str(os.getpid()))\n"
         "time.sleep(60)\n"
     )
