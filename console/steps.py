@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from console.drain import STOPPING
-from console.environment import INSTANCE, SUPERVISED_HOME
+from console.environment import INSTANCE, SUPERVISED_HOME, child_environment
 from console.launch import WRONG_SETTINGS
 from console.records import Identity, LaunchRecord, read_launch, write_launch
 from models.errors import ConfigError, FloorError, NotReady
@@ -42,6 +42,19 @@ def database(settings: Settings) -> None:
             time.sleep(0.3)
     schema.upgrade(addresses.database)
     asyncio.run(_lift_halt(addresses.database))
+    if settings.prefect_shared:
+        migrate_prefect(settings)
+
+
+def migrate_prefect(settings: Settings) -> None:
+    """Bring Prefect's own tables up to date, before several servers all try to at once.
+
+    Raises
+    ------
+    FloorError
+        Prefect could not; its own words were printed.
+    """
+    _run_prefect(child_environment(settings, server=True), "server", "database", "upgrade", "--yes")
 
 
 async def _lift_halt(url: str) -> None:
@@ -73,7 +86,11 @@ def deploy(environment: dict[str, str]) -> None:
     FloorError
         Prefect refused; its own words were printed.
     """
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    _run_prefect(environment, "deploy", "--all")
+
+
+def _run_prefect(environment: dict[str, str], *words: str) -> None:
+    command = [sys.executable, "-m", "prefect", "--no-prompt", *words]
     result = subprocess.run(
         command,
         cwd=ROOT,
@@ -85,7 +102,7 @@ def deploy(environment: dict[str, str]) -> None:
     )
     if result.returncode != 0:
         print(result.stdout, result.stderr, sep="\n", flush=True)
-        raise FloorError("prefect deploy --all failed; its output is above")
+        raise FloorError(f"prefect {' '.join(words)} failed; its output is above")
 
 
 async def _create_pools(settings: Settings) -> None:
