@@ -14,7 +14,7 @@ from tasks.drilling.stage import Stage
 
 RECENT = 5_000
 """Orders and trades a look compares; the end of a soak compares all."""
-STRAY_S = 120.0
+STRAY_S = 180.0
 """A flow's process without a lease may take so long to start or to end."""
 SLOPE_MB_PER_HOUR = 30.0
 """Steeper growth of a process is a leak."""
@@ -48,7 +48,7 @@ async def overlaps(stage: Stage) -> list[str]:
 async def strays(stage: Stage) -> list[str]:
     """Return processes of flow runs that live on although no lease is theirs.
 
-    A run that holds no lease in the first two minutes of its life may be on its way to one.
+    A run that holds no lease in the first minutes of its life may be on its way to one.
     """
     worker = stage.programs.process("traders")
     held = {lease.flow_run_id for lease in (await stage.leases()).values() if lease.live}
@@ -75,7 +75,7 @@ def _flow_run(process: psutil.Process, home: str) -> str:
     except psutil.Error:
         return ""
     ours = environment.get("FLOOR_SUPERVISED_HOME") == home
-    trades = environment.get("PREFECT__FLOW_ENTRYPOINT", "trade").find("trade") >= 0
+    trades = environment.get("PREFECT__FLOW_NAME") == "trade"
     return environment.get("PREFECT__FLOW_RUN_ID", "") if ours and trades else ""
 
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 
 from models.errors import FloorError, NotReady, StoreUnavailable
 from models.units import SECOND_NS
@@ -138,7 +139,7 @@ async def _watch(drill: Drill, scene: Scene, signs: Signs, tell: Tell) -> None:
             await scene.heal()
             tell(f"{drill.name}: the fault is over")
         if scene.healed_ns and scene.again_ns:
-            await _still_the_same(drill, scene)
+            await _how_it_went_on(drill, scene)
             await signs.look()
             return
         await asyncio.sleep(POLL_S)
@@ -181,14 +182,28 @@ async def _of_newer_session(scene: Scene, orders: list[Accepted]) -> list[Accept
     return [one for one in orders if tokens.get(one.order_id, ("", 0))[1] > scene.token]
 
 
-async def _still_the_same(drill: Drill, scene: Scene) -> None:
-    """A fault that must not interrupt trading must not have cost the session either."""
-    if drill.expect is Expect.THROUGH:
-        lease = (await scene.stage.leases())[scene.agent]
-        if lease.token != scene.token:
-            scene.fail(f"the session was replaced (token {scene.token} to {lease.token})")
-        if drill.lasts_s and scene.again_ns > scene.healed_ns:
-            scene.fail("no order was accepted while the fault was on")
+async def _how_it_went_on(drill: Drill, scene: Scene) -> None:
+    """Note what became of session and orders; a fault that must not interrupt has to prove it."""
+    lease = (await scene.stage.leases())[scene.agent]
+    replaced = lease.token != scene.token
+    if replaced and drill.expect is Expect.THROUGH:
+        scene.fail(f"the session was replaced (token {scene.token} to {lease.token})")
+    if drill.expect in (Expect.AFTER, Expect.EITHER):
+        scene.note("the session was replaced" if replaced else "the same session trades on")
+    if not drill.lasts_s:
+        return
+    taken = [one.created_ns for one in await _orders_of(scene.stage, scene.agent)]
+    during = sorted(ns for ns in taken if scene.struck_ns < ns < scene.healed_ns)
+    silence = longest_silence_s([scene.struck_ns, *during, scene.healed_ns])
+    scene.note(f"{len(during)} orders while it was on; longest silence {silence:.0f} s")
+    halfway = (scene.struck_ns + scene.healed_ns) // 2
+    if drill.expect is Expect.THROUGH and not any(ns > halfway for ns in during):
+        scene.fail("no order was accepted in the second half of the fault's time")
+
+
+def longest_silence_s(moments_ns: list[int]) -> float:
+    """Return the longest time between two moments that follow each other, in seconds."""
+    return max(later - earlier for earlier, later in pairwise(moments_ns)) / SECOND_NS
 
 
 async def _orders_of(stage: Stage, agent: str) -> list[Accepted]:

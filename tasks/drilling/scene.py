@@ -87,7 +87,7 @@ class Drill:
     """The same in `--full`; 0 for no longer than usual."""
     until_again: bool = False
     """Healed once a new session trades instead of after a time."""
-    sign: str = "^(lease|restart)"
+    sign: str = "^(lease|restart|event (agent_start|session_ended))"
     """Which of our own records speak of it (a regular expression over `Sign.text`)."""
     probe: Probe | None = None
     """Looks for what else must hold, once trading is on again; notes and fails on the scene."""

@@ -119,7 +119,7 @@ DRILLS = (
         target_s=60,
         until_again=True,
         probe=stale_sends_nothing,
-        sign="^(lease|restart|heartbeat)",
+        sign="^(lease|restart|heartbeat|event session_ended)",
     ),
     Drill(
         "hang",
@@ -129,7 +129,7 @@ DRILLS = (
         target_s=60,
         until_again=True,
         probe=stale_sends_nothing,
-        sign="^(lease|restart|heartbeat|log traders: watchdog)",
+        sign="^(lease|restart|heartbeat|event session_ended|log traders: watchdog)",
     ),
     Drill(
         "memory",
@@ -161,7 +161,7 @@ DRILLS = (
     ),
     Drill(
         "stop-worker",
-        "SIGTERM to the worker, which ends its sessions without a word",
+        "SIGTERM to the worker, which is started again",
         stop_worker,
         Expect.REPLACED,
         target_s=60,
