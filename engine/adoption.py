@@ -1,4 +1,4 @@
-"""Orders that a session takes over from the one before, instead of cancelling them."""
+"""Orders between two sessions: taken over from the one before, or all cancelled at the end."""
 
 from collections.abc import Callable, Collection, Iterable
 
@@ -9,6 +9,7 @@ from engine.order_reconcile import ReconcileReport
 from engine.orders import OrderManager
 from engine.ports import Journal
 from models.markets import Market
+from models.units import SECOND_NS
 
 log = structlog.get_logger(__name__)
 
@@ -57,3 +58,19 @@ async def cancel_unclaimed(
     if left:
         log.warning("orders_unclaimed", agent=orders.agent, orders=left)
         await orders.cancel(left)
+
+
+async def cancel_everything(orders: OrderManager, clock: WaitingClock, patience_s: float) -> None:
+    """Cancel all orders; while the venue is in trouble the order manager tries again.
+
+    Parameters
+    ----------
+    patience_s
+        How long to wait until the venue has confirmed that none is left.
+    """
+    await orders.cancel_all()
+    give_up_ns = clock.now_ns() + round(patience_s * SECOND_NS)
+    while orders.open_orders() and clock.now_ns() < give_up_ns:
+        await clock.sleep(0.1)
+    if left := [order.order_id for order in orders.open_orders()]:
+        log.error("orders_not_gone", agent=orders.agent, orders=left)

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from engine.adoption import adopt, cancel_unclaimed, certain
+from engine.adoption import adopt, cancel_everything, cancel_unclaimed, certain
 from engine.clock import WaitingClock
 from engine.desk import Desk
 from engine.failing import Failures
@@ -55,6 +55,10 @@ class Trader:
         Checked before every order: see `engine.desk.Desk`.
     on_beat
         Called about once a second by every window that is alive.
+    on_decision
+        Called after a strategy has wished for something that may send an order which would be
+        another one if it wished again (all but quotes), and before anything is sent. Who keeps
+        `checkpoint` then has no session repeat a decision that the one before carried out.
 
     Attributes
     ----------
@@ -77,6 +81,7 @@ class Trader:
         floor: Floor | None = None,
         settings: TraderSettings | None = None,
         on_beat: Callable[[], None] | None = None,
+        on_decision: Callable[[], None] | None = None,
     ) -> None:
         self.agent = spec.name
         settings = settings or TraderSettings()
@@ -91,6 +96,7 @@ class Trader:
         self._clock = clock
         self._settings = settings
         self._on_beat = on_beat
+        self._on_decision = on_decision or (lambda: None)
         self._data = MarketData(
             self.orders,
             self.portfolio,
@@ -204,7 +210,7 @@ class Trader:
         condition_id = market.condition_id
         window = Window(
             self._strategy, state.view, self._desk, self.orders, self._clock, quit_ns, self._beat,
-            self._data.paces.pop(condition_id, None), self._settings.adopt_s,
+            self._data.paces.pop(condition_id, None), self._settings.adopt_s, self._on_decision,
         )  # fmt: skip
         state.window = window
         self._changed()
@@ -290,19 +296,11 @@ class Trader:
 
     async def _clear_away(self) -> None:
         if not self._keeps or self.orders.held:
-            await self._cancel_everything()
+            patience_s = 0.0 if self._fatal else STOP_PATIENCE_S
+            await cancel_everything(self.orders, self._clock, patience_s)
 
     async def _remember(self) -> None:
         await self._journal.checkpoint(self.checkpoint())
-
-    async def _cancel_everything(self) -> None:
-        """Cancel all orders; while the venue is in trouble the order manager tries again."""
-        await self.orders.cancel_all()
-        give_up_ns = self._clock.now_ns() + round(STOP_PATIENCE_S * SECOND_NS)
-        while self.orders.open_orders() and not self._fatal and self._clock.now_ns() < give_up_ns:
-            await self._clock.sleep(0.1)
-        if left := self.orders.open_orders():
-            log.error("orders_not_gone", agent=self.agent, orders=[o.order_id for o in left])
 
     # --- suspending -----------------------------------------------------------------------------
 

@@ -12,9 +12,12 @@ from engine.pace import ON_TICK, ON_TIMER, Pace
 from engine.view import MarketView
 from models.errors import StoreUnavailable
 from models.units import SECOND_NS
-from strategies.base import Strategy
+from strategies.base import Execute, Place, Strategy, Target
 
 __all__ = ["StrategyFailed", "Window"]
+
+ONCE = (Place, Target, Execute)
+"""Wishes that send another order each time they are made; a quote is compared with what rests."""
 
 
 class Window:
@@ -26,6 +29,8 @@ class Window:
         Where a session before was in this window, as `snapshot` returned it.
     adopt_s
         How long orders that were taken over stand while the data are not fresh yet.
+    on_decision
+        Called before anything is sent that would be sent twice if it were wished for again.
 
     Everything the strategy is told about this market goes through one loop, so hooks never
     overlap and each sees the market as it is at its call. Data only mark the window dirty; the
@@ -48,6 +53,7 @@ class Window:
         on_beat: Callable[[], None],
         memory: Mapping[str, Any] | None = None,
         adopt_s: float = 0.0,
+        on_decision: Callable[[], None] = lambda: None,
     ) -> None:
         self.view = view
         self.decisions = 0
@@ -56,6 +62,7 @@ class Window:
         self._orders = orders
         self._clock = clock
         self._on_beat = on_beat
+        self._on_decision = on_decision
         self._pace = Pace(view.market.start_ns, quit_ns, strategy.cadence_ms)
         if memory is not None:
             self._pace.restore(memory)
@@ -247,6 +254,8 @@ class Window:
         if not intents:
             return
         self.decisions += len(intents)
+        if any(isinstance(intent, ONCE) for intent in intents):
+            self._on_decision()
         try:
             await self._desk.carry_out(intents, self.view, closing)
         except StoreUnavailable:

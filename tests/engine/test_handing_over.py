@@ -354,3 +354,49 @@ async def test_the_revision_grows_with_everything_that_matters():
     await world.clock.drain()
     assert grew(), "a window ended"
     await world.close()
+
+
+class BuysOnce(Scripted):
+    """Remembers that it has bought, as momentum and mean reversion do."""
+
+    def on_tick(self, view):
+        if view.fresh and not self.memory.get("bought"):
+            self.memory["bought"] = True
+            return BUY_UP
+        return None
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+async def test_a_decision_that_was_carried_out_is_not_made_again(keeps):
+    """Killed right after its order left, with no checkpoint since but the decision's own."""
+    world = World(BuysOnce())
+
+    def keep() -> None:
+        world.store.checkpoint = json.loads(json.dumps(world.trader.checkpoint()))
+        assert world.venue.submitted == [], "kept before anything leaves"
+
+    if keeps:
+        world.trader._on_decision = keep
+    await world.open()
+    assert len(world.venue.submitted) == 1
+    world.venue._sink = None
+    before = world.trader
+    before.wind_down(keep_orders=True)
+    await world.clock.drain()
+    world.boot(BuysOnce())
+    await world.trader.start(keep_orders=True)
+    world.spawn(world.trader.run_window(world.market))
+    await world.run(3)
+    assert len(world.venue.submitted) == (1 if keeps else 2)
+    await before._end_tasks()
+    await world.close()
+
+
+async def test_quotes_need_no_checkpoint_of_their_own():
+    world, kept = World(Scripted(on_tick=lambda view: [BOTH])), []
+    world.trader._on_decision = lambda: kept.append(1)
+    await world.open()
+    await world.run(5)
+    assert len(world.resting()) == 2
+    assert kept == []
+    await world.close()

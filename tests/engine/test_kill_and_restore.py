@@ -17,8 +17,12 @@ from hypothesis import strategies as st
 from traders.recording import Recording, recordings
 from traders.world import START_S, World, make_market
 
-from models.units import MILLISECOND_NS, SECOND_NS, SPOT_USD
+from models.execution import Algo
+from models.markets import Outcome, Side
+from models.orders import TimeInForce
+from models.units import MILLISECOND_NS, SECOND_NS, SHARE, SPOT_USD, USD
 from strategies import library
+from strategies.base import Execute, Place, Protect, Strategy
 
 SECONDS = 90
 STEPS = 4
@@ -34,7 +38,44 @@ AGENTS: dict[str, dict[str, Any]] = {
         "window_s": 12, "entry_z": 0.6, "exit_z": 0.2, "min_edge": 0.0, "volatility_s": 30,
         "max_spread": 0.2, "budget_usd": 5, "entries_per_window": 20, "most_held_s": 9,
     },
+    "busy": {},
 }  # fmt: skip
+
+
+class Busy(Strategy):
+    """Has something of everything under way: guards, a trail, slices that follow the tape."""
+
+    name = "busy"
+
+    def __init__(self) -> None:
+        super().__init__(self.Params())
+        self.turn = 0
+
+    def on_tick(self, view):
+        self.turn += 1
+        if not view.fresh:
+            return
+        turn = self.turn % 15
+        if turn == 2:
+            yield Place(Outcome.UP, Side.BUY, budget_e6=4 * USD, stop_loss_e4=view.up.bid_e4 - 200)
+        elif turn == 4:
+            yield Protect(Outcome.UP, trail_bps=150, exit_after_s=20.0)
+        elif turn == 6:
+            yield Execute(
+                Algo.VWAP, Outcome.DOWN, Side.BUY, 20 * SHARE, participation=0.5, duration_s=15.0
+            )
+        elif turn in (8, 9, 10, 11, 12):
+            # Refused by the venue each time: after some in a row the market is held.
+            yield Place(
+                Outcome.UP, Side.BUY, view.up.ask_e4, 5 * SHARE, tif=TimeInForce.GTC,
+                post_only=True,
+            )  # fmt: skip
+
+    def snapshot(self):
+        return {"turn": self.turn}
+
+    def restore(self, state):
+        self.turn = state["turn"]
 
 
 @dataclass
@@ -77,7 +118,7 @@ class Play:
         self.world.venue.submit = noting  # type: ignore[method-assign]
 
     def strategy(self):
-        return library.create(self.name, AGENTS[self.name])
+        return Busy() if self.name == "busy" else library.create(self.name, AGENTS[self.name])
 
     async def run(self) -> Course:
         world = self.world
@@ -160,7 +201,7 @@ def test_a_restored_trader_goes_on_as_if_nothing_had_happened(name, kill_at):
 
 
 @pytest.mark.parametrize(
-    ("name", "least"), [("market-maker", 10), ("momentum", 4), ("mean-reversion", 4)]
+    ("name", "least"), [("market-maker", 10), ("momentum", 4), ("mean-reversion", 4), ("busy", 20)]
 )
 def test_the_replay_asks_something_of_every_strategy(name, least):
     assert len(undisturbed(name).orders) >= least
