@@ -175,7 +175,7 @@ async def fire(client: PrefectClient, seen: dict[str, Any]) -> None:
         return not await floor.enabled(trigger)
 
     async def crashed() -> bool:
-        return (await floor.state(silent))[0] == "Crashed"
+        return (await floor.state(silent))[0] == "NoHeartbeat"
 
     async def resumed() -> bool:
         return await floor.enabled(trigger)

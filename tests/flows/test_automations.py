@@ -76,7 +76,7 @@ def test_a_scheduled_deployment_gets_runs(seen: dict[str, Any]) -> None:
 
 
 def test_a_run_without_heartbeat_is_marked_crashed(seen: dict[str, Any]) -> None:
-    assert seen["silent"][0] == "Crashed"
+    assert seen["silent"][0] == "NoHeartbeat"
     assert seen["silent"][1].startswith("No heartbeat")
 
 

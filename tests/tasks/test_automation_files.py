@@ -131,6 +131,8 @@ def test_no_shipped_automation_can_end_or_double_a_session_that_trades() -> None
         for action in each.actions:
             if action.type == "change-flow-run-state":
                 assert action.state.value == "CRASHED"  # type: ignore[union-attr]
+                # The name is what triggers go by: a false verdict must not start a run.
+                assert action.name == "NoHeartbeat"  # type: ignore[union-attr]
         assert isinstance(each.trigger, EventTrigger)
         if each.trigger.posture is Posture.Proactive:
             assert each.trigger.within.total_seconds() >= 120, each.name
