@@ -113,9 +113,10 @@ def holder_of(lease: LeaseStatus | None) -> Holder:
     age_s = lease.heartbeat_age_s
     lately = lease.live or (age_s is not None and age_s < STARTUP_S)
     return Holder(
-        lease.flow_run_id if lately else "",
-        is_dead(lease.holder),
-        lease.successor if lease.live else "",
+        run_id=lease.flow_run_id if lately else "",
+        dead=is_dead(lease.holder),
+        live=lease.live,
+        successor=lease.successor if lease.live else "",
     )
 
 
@@ -160,8 +161,8 @@ async def _carry_out(database: Database, run: FlowRun, holder: Holder, around: A
     age_s = (now("UTC") - run.state.timestamp).total_seconds()
     if age_s < CANCEL_S:
         return False
-    holds = run_id == holder.run_id and not holder.dead
-    if run_id not in around.here.sessions and (not holds or age_s >= CANCEL_S + STARTUP_S):
+    holds = run_id == holder.run_id and holder.live and not holder.dead
+    if not holds and run_id not in around.here.sessions:
         return True
     if await halt_session(database, run_id, "its run was cancelled in Prefect"):
         log.info("cancelled_session_halted", run=run_id, name=run.name)

@@ -50,6 +50,8 @@ class Holder:
     """The flow run that holds the lease, or gave it back a moment ago."""
     dead: bool = False
     """Whether its process was of this host and is gone."""
+    live: bool = False
+    """Whether the lease is held and not expired."""
     successor: str = ""
     """The run that has announced itself as its successor."""
 

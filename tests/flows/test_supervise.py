@@ -40,9 +40,9 @@ def dead_process() -> str:
     ("seen", "holder"),
     [
         (None, Holder()),
-        (lease(True, 2.0), Holder("a-run")),
-        (lease(True, 2.0, successor="b-run"), Holder("a-run", successor="b-run")),
-        (lease(True, 2.0, dead_process()), Holder("a-run", dead=True)),
+        (lease(True, 2.0), Holder("a-run", live=True)),
+        (lease(True, 2.0, successor="b-run"), Holder("a-run", live=True, successor="b-run")),
+        (lease(True, 2.0, dead_process()), Holder("a-run", dead=True, live=True)),
         # Given back a moment ago: the run is about to complete, and must not be marked Crashed.
         (lease(False, 2.0), Holder("a-run")),
         (lease(False, 500.0), Holder()),

@@ -1,4 +1,4 @@
-"""Runs the sample flows on an in-process worker and prints how each ended, as JSON.
+"""Runs the sample flows on an in-process worker, has the supervisor put runs right, prints JSON.
 
 A program of its own, because Prefect's test server leaves sockets behind that would fail
 whichever test the garbage collector finds them in.
@@ -7,16 +7,20 @@ whichever test the garbage collector finds them in.
 import asyncio
 import json
 import os
+from datetime import timedelta
 from typing import Any
 
 from prefect import Flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.states import Scheduled
 from prefect.testing.utilities import prefect_test_harness
+from prefect.types._datetime import now
 
 from tasks.inprocess import InProcessWorker
 from tests.tasks import sample_flows
+from tests.tasks.supervised_runs import supervise_runs
 
 POOL = "ops-test"
 
@@ -50,7 +54,26 @@ async def main() -> None:
         ]
         await worker.get_and_submit_flow_runs()
         states = [await final_state(client, run) for run in runs]
-    print(json.dumps({"states": [[state.name, state.message] for state in states]}))
+        late = await after_an_outage(client, worker, runs[0])
+        supervised = await supervise_runs(client)
+    ended = [[state.name, state.message] for state in states]
+    print(json.dumps({"states": ended, "late": late, **supervised}))
+
+
+async def after_an_outage(
+    client: PrefectClient, worker: InProcessWorker, like: FlowRun
+) -> list[str]:
+    """Let several runs of one deployment be late at once; return how each ended, oldest first."""
+    assert like.deployment_id is not None
+    runs = [
+        await client.create_flow_run_from_deployment(
+            like.deployment_id,
+            state=Scheduled(scheduled_time=now("UTC") - timedelta(seconds=30 * ago)),
+        )
+        for ago in range(5, 0, -1)
+    ]
+    await worker.get_and_submit_flow_runs()
+    return [(await final_state(client, run)).name for run in runs]
 
 
 if __name__ == "__main__":
