@@ -26,6 +26,9 @@ RECONCILE_AGAIN_S = 1.0
 COMPARING = "comparing the books with the venue"
 """Said while nothing holds trading up any more but the reconciliation after it."""
 
+SUSPENDED, RESUMED = "trading_suspended", "trading_resumed"
+"""What the journal is told, at the very moment."""
+
 Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
 
 
@@ -92,8 +95,8 @@ class Suspension:
         self._stop_resuming()
         self._hold()
         if new:
-            log.warning("trading_suspended", agent=self._agent, cause=cause, reason=reason)
-            self._journal.event("trading_suspended", {"cause": cause, "reason": reason})
+            log.warning(SUSPENDED, agent=self._agent, cause=cause, reason=reason)
+            self._journal.event(SUSPENDED, {"cause": cause, "reason": reason})
         self._rouse()
         if not self._live:
             return
@@ -143,8 +146,8 @@ class Suspension:
                 break
         self._resuming = None
         self._hold()
-        log.info("trading_resumed", agent=self._agent)
-        self._journal.event("trading_resumed", {})
+        log.info(RESUMED, agent=self._agent)
+        self._journal.event(RESUMED, {})
         self._rouse()
 
     # --- inside ---------------------------------------------------------------------------------

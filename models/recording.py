@@ -118,8 +118,9 @@ class Fault(msgspec.Struct, frozen=True):
     def of(cls, error: BaseException) -> "Fault":
         if isinstance(error, VenueUnavailable):
             return cls(type(error).__name__, str(error), error.mode, error.retry_after_s)
-        code = error.code if isinstance(error, VenueRejected) else ""
-        return cls(type(error).__name__, str(error), code)
+        if isinstance(error, VenueRejected):
+            return cls(VenueRejected.__name__, str(error), error.code)
+        return cls(type(error).__name__, str(error))
 
     def error(self) -> FloorError:
         """Return the error again; one that is not of ours as `VenueUnknown`."""
@@ -152,6 +153,13 @@ class Noted(Record, frozen=True, tag=True):
     """JSON."""
 
 
+class Held(Record, frozen=True, tag=True):
+    """Trading is suspended from now on, or goes on."""
+
+    reason: str
+    """Empty when it goes on."""
+
+
 class Kept(Record, frozen=True, tag=True):
     """A fill as it was written down; again with every status of its trade."""
 
@@ -171,6 +179,7 @@ Entry = (
     | Asked
     | Answered
     | Noted
+    | Held
     | Kept
     | Closed
 )

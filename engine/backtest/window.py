@@ -31,6 +31,9 @@ class Stage(Enum):
     OVER = auto()
 
 
+_ASKING = (Stage.WAITING, Stage.TRADING, Stage.GUARDING)
+
+
 class TapeWindow:
     """Implements `engine.markets.Listener`; does in turns what `engine.window.Window` does.
 
@@ -74,6 +77,7 @@ class TapeWindow:
         self._task: asyncio.Task[Any] | None = None
         self._condition_id = state.market.condition_id
         self._stirred = True
+        self._begun = False
         self._stopping = False
         self._asks_timer = _overrides(strategy, "on_timer")
 
@@ -84,6 +88,8 @@ class TapeWindow:
         self._stirred = True
 
     def tell(self, hook: str, news: object) -> None:
+        if hook == "on_trade" and self._orders.held:
+            return
         self.pace.tell(hook, news)
         self._stirred = True
 
@@ -144,6 +150,11 @@ class TapeWindow:
     def _advance(self, now_ns: int) -> bool:
         """Take one step; False when nothing is due."""
         ends = self._stopping or self.pace.over(now_ns)
+        if not self._begun:
+            self._begun = True
+            self.pace.begin(now_ns)
+        if self._orders.held and self.stage in _ASKING:
+            return self._stand_still(now_ns, ends)
         if self.stage is Stage.TRADING and not ends:
             return self._tended(now_ns) or self._pulled(now_ns) or self._work(now_ns)
         if self.stage is Stage.GUARDING and not ends and self.watchful:
@@ -153,7 +164,6 @@ class TapeWindow:
             if not ends and self._unseen(now_ns):
                 return False
             self.stage = Stage.TRADING
-            self.pace.begin(now_ns)
             self._call("on_start", now_ns)
         elif self.stage is Stage.TRADING:
             self.stage = Stage.STOPPING
@@ -167,6 +177,14 @@ class TapeWindow:
             self.stage = Stage.CANCELLING
             self._begin(self._orders.cancel_all(self._condition_id))
         return True
+
+    def _stand_still(self, now_ns: int, ends: bool) -> bool:
+        """Trading is suspended: only time passes, and a window that ends is not told."""
+        if ends:
+            self.stage = Stage.CANCELLING
+            self._begin(self._orders.cancel_all(self._condition_id))
+            return True
+        return self.pace.beat(now_ns)
 
     def _tended(self, now_ns: int) -> bool:
         """Let conditional orders and executions do what they have due, once a turn."""

@@ -10,6 +10,7 @@ import msgspec
 
 from engine.ports import Journal, Venue
 from engine.recording.clock import RecordingClock
+from engine.suspension import RESUMED, SUSPENDED
 from models.conditional import Condition
 from models.execution import Execution
 from models.journal import JournalState, WindowResult
@@ -24,7 +25,7 @@ from models.orders import (
     VenueOrder,
     VenueTrade,
 )
-from models.recording import Answered, Asked, Entry, Fault, Kept, Loaded, Noted
+from models.recording import Answered, Asked, Entry, Fault, Held, Kept, Loaded, Noted
 
 Answer = TypeVar("Answer")
 Write = Callable[[Entry], None]
@@ -171,6 +172,8 @@ class RecordedJournalPort:
         self._inner.signal(condition_id, kind, detail)
 
     def event(self, kind: str, detail: Mapping[str, Any]) -> None:
+        if kind in (SUSPENDED, RESUMED):
+            self._write(Held(self._clock.now_ns(), str(detail.get("reason", ""))))
         self._inner.event(kind, detail)
 
 

@@ -49,6 +49,7 @@ from models.recording import (
     Closed,
     Entry,
     Floored,
+    Held,
     Kept,
     Loaded,
     Noted,
@@ -244,6 +245,8 @@ class _Played:
             self.loop.start(self._take_over(entry))
         elif isinstance(entry, Floored):
             self._floor.hear(entry)
+        elif isinstance(entry, Held):
+            self.agent.orders.hold(entry.reason)
         elif isinstance(entry, Kept):
             self._result.fills[entry.fill.trade_id, entry.fill.order_id] = entry.fill
 

@@ -154,12 +154,7 @@ class World:
         """Make the trader of the next session."""
         self.journal = FakeJournal(self.store, self.wire)
         self.trader = Trader(
-            spec=AgentSpec(
-                name="anna",
-                strategy=strategy.name,
-                markets=(MarketSelector(asset="BTC", timeframe="15m"),),
-                capital_usd=Decimal(CASH_E6) / USD,
-            ),
+            spec=self.spec(strategy),
             strategy=strategy,
             venue=self.venue,
             feed=_FeedOf(self.venue),
@@ -171,6 +166,14 @@ class World:
             settings=self.settings,
         )
         return self.trader
+
+    def spec(self, strategy: Strategy) -> AgentSpec:
+        return AgentSpec(
+            name="anna",
+            strategy=strategy.name,
+            markets=(MarketSelector(asset="BTC", timeframe="15m"),),
+            capital_usd=Decimal(CASH_E6) / USD,
+        )
 
     async def start(self) -> None:
         await self.trader.start()
