@@ -1,39 +1,21 @@
 """The page about the exchange: what it says is tested, is."""
 
-import ast
 import re
-from functools import cache
-
-import pytest
 
 from engine.matching.types import FeeRounding, SelfTrade
 from models.fills import FillModel
 from models.settings import ROOT
+from tests.cited_tests import cited, functions, missing
 from venue.simulator.faults import NAMES
 
 PAGE = (ROOT / "docs" / "exchange.md").read_text(encoding="utf-8")
 BY_NAME = "venue/faults/test_faults_by_name.py"
-CITED = sorted(set(re.findall(r"`([\w/]+\.py)::(\w+)`", PAGE)))
 FAULTS = re.findall(r"^\| `([a-z0-9-]+)` \| `(test_\w+)` \|$", PAGE, flags=re.MULTILINE)
 
 
-@cache
-def functions(path: str) -> dict[str, set[str]]:
-    """Test functions of a file, with the strings in their decorators' calls."""
-    tree = ast.parse((ROOT / "tests" / path).read_text(encoding="utf-8"))
-    found: dict[str, set[str]] = {}
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            calls = [d for d in node.decorator_list if isinstance(d, ast.Call)]
-            words = {a.value for c in calls for a in c.args if isinstance(a, ast.Constant)}
-            found[node.name] = {word for word in words if isinstance(word, str)}
-    return found
-
-
-@pytest.mark.parametrize("path", sorted({path for path, _ in CITED}))
-def test_every_test_the_page_names_is_there(path: str) -> None:
-    named = {test for where, test in CITED if where == path}
-    assert named <= set(functions(path))
+def test_every_test_the_page_names_is_there() -> None:
+    assert cited(PAGE)
+    assert missing(PAGE) == []
 
 
 def test_every_rule_has_a_test_beside_it() -> None:
