@@ -20,6 +20,11 @@ NEAR_NS = 2 * SECOND_NS
 The venue tells whole seconds, so half a second of this is the venue's rounding.
 """
 
+MOST_BACK_NS = 10 * SECOND_NS
+"""Time that runs ahead is set right by standing still for so long at most. Beyond that only a
+new process is: what is dated in the future here would stay so (data that look fresh, heartbeats
+that are not due)."""
+
 _BOOT = getattr(time, "CLOCK_BOOTTIME", None)
 
 
@@ -36,7 +41,8 @@ class ClockVerdict(StrEnum):
     KEEP = "keep"
     """Ours is right and the wall clock is not: go on as before."""
     WRONG = "wrong"
-    """Neither is near the venue's: nothing may be traded by either."""
+    """Neither is near the venue's, or ours is too far ahead to be set right while this process
+    lives: nothing may be traded by it."""
 
 
 def judge(ours_ns: int, wall_ns: int, venue_ns: int, near_ns: int = NEAR_NS) -> ClockVerdict:
@@ -65,10 +71,12 @@ class SteadyTime:
         self._wall_ns = wall_ns
         self._boot_ns = boot_ns
         self._offset_ns = self._seen_ns = self._apart_ns()
+        self._least_ns = 0
 
     def now_ns(self) -> int:
-        """Nanoseconds since the epoch, UTC."""
-        return self._boot_ns() + self._offset_ns
+        """Nanoseconds since the epoch, UTC; never less than it said before."""
+        now = self._boot_ns() + self._offset_ns
+        return now if now > self._least_ns else self._least_ns
 
     def jump_ns(self) -> int:
         """How far the wall clock has stepped since it was last settled; 0 below `JUMP_NS`."""
@@ -86,10 +94,12 @@ class SteadyTime:
         ``WRONG`` nothing has changed: ask again later.
         """
         apart = self._apart_ns()
-        now = self._boot_ns()
-        verdict = judge(now + self._offset_ns, now + apart, venue_ns)
+        now, ours = self._boot_ns(), self.now_ns()
+        verdict = judge(ours, now + apart, venue_ns)
         if verdict is ClockVerdict.ADOPT:
-            self._offset_ns = apart
+            if ours - (now + apart) > MOST_BACK_NS:
+                return ClockVerdict.WRONG
+            self._offset_ns, self._least_ns = apart, ours
         if verdict is not ClockVerdict.WRONG:
             self._seen_ns = apart
         return verdict

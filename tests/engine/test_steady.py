@@ -58,6 +58,28 @@ def test_a_step_that_spoils_the_clock_is_not():
     assert machine.time.jump_ns() == 3600 * SECOND_NS, "setting it right is a jump again"
 
 
+@given(st.integers(0, 10 * SECOND_NS))
+def test_time_that_ran_ahead_stands_still_until_it_is_right(ahead_ns):
+    """It never goes back: nothing that was dated is dated in the future afterwards."""
+    machine = Machine()
+    machine.wall -= ahead_ns
+    before = machine.time.now_ns()
+    assert machine.time.settle(machine.wall) is ClockVerdict.ADOPT
+    assert machine.time.now_ns() == before
+    machine.run(ahead_ns / SECOND_NS + 1)
+    assert machine.time.now_ns() == machine.wall
+    assert machine.time.jump_ns() == machine.time.off_ns() == 0
+
+
+def test_time_that_ran_far_ahead_is_wrong_until_a_new_process_reads_it():
+    machine = Machine()
+    machine.wall -= 11 * SECOND_NS
+    assert machine.time.settle(machine.wall) is ClockVerdict.WRONG
+    assert machine.time.jump_ns() == -11 * SECOND_NS
+    again = SteadyTime(lambda: machine.wall, lambda: machine.boot)
+    assert (again.now_ns(), again.jump_ns()) == (machine.wall, 0)
+
+
 def test_nothing_is_settled_while_neither_clock_is_near_the_venues():
     machine = Machine()
     machine.wall += 60 * SECOND_NS
