@@ -195,7 +195,7 @@ class Strategy:
         return {}
 
     def on_start(self, view: View) -> Intents:
-        """The market's window begins for this agent (also after a restart)."""
+        """The market's window begins for this agent (also after a restart or a hand-over)."""
         return None
 
     def on_tick(self, view: View) -> Intents:
@@ -222,11 +222,17 @@ class Strategy:
         """The market was resolved."""
 
     def on_stop(self, view: View) -> Intents:
-        """The window ends or the session stops; resting orders are cancelled afterwards."""
+        """The window ends or the session stops; resting orders are cancelled afterwards.
+
+        Not called where a successor goes on with the window and its orders.
+        """
         return None
 
     def snapshot(self) -> dict[str, Any]:
-        """Return memory worth keeping over a restart, JSON-serialisable."""
+        """Return all memory that decisions depend on, JSON-serialisable.
+
+        What `restore` makes of it must decide as this instance would from here on.
+        """
         return {}
 
     def restore(self, state: Mapping[str, Any]) -> None:
