@@ -41,6 +41,8 @@ WINDOW_S = 900
 LAST_MOMENTS_S = (WINDOW_S - 2.9, WINDOW_S + 3.1)
 """Steps beside: when traders quit a window, and when the venue has resolved it."""
 SESSION_S = 3_600.0
+CAPITAL_USD = Decimal(40_000)
+"""Of each agent: more than the model's takers win from it in a week."""
 MOST_SEEN = 6_000
 """Newest orders and trades that are compared each time; an hour brings fewer."""
 DOWN_MOST_S = 600.0
@@ -137,20 +139,20 @@ async def run_week(hours: float, seed: int, tell: Tell) -> WeekReport:
 
 
 def actors() -> list[Actor]:
-    """The shipped agents, with no limit to a day's loss: they shall trade all week.
+    """The shipped agents, with capital and without a limit to a day's loss: they trade all week.
 
     Momentum looks for smaller moves than its file says, of which the model's prices have enough.
     """
     specs, faults = read_agents()
     for fault in faults:
         raise fault if isinstance(fault, Exception) else ValueError(str(fault))
-    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None)
     found = []
     for spec in specs.values():
         changed = dict(spec.parameters)
         if spec.strategy == "momentum":
             changed["threshold_pct"] = 0.15
-        agent = spec.model_copy(update={"parameters": changed, "capital_usd": Decimal(400)})
+        agent = spec.model_copy(update={"parameters": changed, "capital_usd": CAPITAL_USD})
         limits = Limits.of(settings, agent)
         found.append(Actor(agent, _patient(limits)))
     return found
@@ -182,6 +184,8 @@ class Week:
         self._plan = list(plan(hours, seed, len(self._actors)))
         self._lasting: list[tuple[int, Callable[[], None]]] = []
         self._doomed: dict[str, Fault] = {}
+        self._look_ns = 0
+        """When to look whether the last faults lost or doubled anything; 0 for never."""
         self._next_check_s = sum(CALM_S) / 2
         self._seen: list[tuple[int, list[Done]]] = []
         self._down_since: dict[str, int] = {}
@@ -220,19 +224,23 @@ class Week:
         return self._start_ns + round(min(s for s in steps if s > now_s + 0.01) * SECOND_NS)
 
     def _turn(self) -> None:
-        stage = self._stage
-        stage.step(self._next_ns())
-        now_ns = stage.clock.now_ns()
-        for due_ns, end in [one for one in self._lasting if one[0] <= now_ns]:
-            self._lasting.remove((due_ns, end))
-            end()
         while self._plan and self._plan[0].at_s <= self._elapsed_s():
             self._strike(self._plan.pop(0))
-        for actor in self._actors:
-            self._tend(actor, now_ns)
+        self._go_on()
+        self._look()
         if self._elapsed_s() >= self._next_check_s:
             self._compare()
             self._next_check_s += HOUR_S
+
+    def _go_on(self) -> None:
+        """One step of the clock, the ends of faults, and whatever sessions need."""
+        self._stage.step(self._next_ns())
+        now_ns = self._stage.clock.now_ns()
+        for due_ns, end in [one for one in self._lasting if one[0] <= now_ns]:
+            self._lasting.remove((due_ns, end))
+            end()
+        for actor in self._actors:
+            self._tend(actor, now_ns)
 
     # --- sessions -------------------------------------------------------------------------------
 
@@ -328,7 +336,7 @@ class Week:
             case _:
                 pass
         actor.back_ns = self._stage.clock.now_ns() + round(fault.seconds * SECOND_NS)
-        self._last(fault.seconds + 3 * STEP_S, self._look)
+        self._look_ns = self._stage.clock.now_ns() + round(3 * STEP_S * SECOND_NS)
 
     def _last(self, seconds: float, end: Callable[[], None]) -> None:
         """Call `end` when a fault is over."""
@@ -355,29 +363,26 @@ class Week:
         return self._stage.ledger(address, MOST_SEEN)
 
     def _look(self) -> None:
-        """After a fault: nothing lost, nothing doubled."""
-        if self._stage.postgres.away:
-            return
-        self.report.looks += 1
-        self._demand(doubled_or_lost(self._stage.postgres.url, self._ledger()))
+        """After a fault, once all trade and all is written: nothing lost, nothing doubled."""
+        if self._look_ns and self._stage.clock.now_ns() >= self._look_ns and self._calm():
+            self._look_ns = 0
+            self.report.looks += 1
+            self._demand(doubled_or_lost(self._stage.postgres.url, self._ledger()))
+
+    def _calm(self) -> bool:
+        """Nothing is wrong on purpose, nobody is down, in doubt or behind."""
+        return not self._lasting and all(
+            actor.trading and actor.running and actor.running.last and not actor.running.last.behind
+            for actor in self._actors
+        )
 
     def _compare(self) -> None:
         """Let doubts be over, then compare everything, to the base unit."""
         stage = self._stage
         for _ in range(60):
-            calm = not self._lasting and all(
-                actor.trading and not actor.running.last.behind  # type: ignore[union-attr]
-                for actor in self._actors
-            )
-            if calm:
+            if self._calm():
                 break
-            stage.step(self._next_ns())
-            now_ns = stage.clock.now_ns()
-            for due_ns, end in [one for one in self._lasting if one[0] <= now_ns]:
-                self._lasting.remove((due_ns, end))
-                end()
-            for actor in self._actors:
-                self._tend(actor, now_ns)
+            self._go_on()
         else:
             raise _Failed(f"still not calm: {[(a.spec.name, _said(a)) for a in self._actors]}")
         for actor in self._actors:

@@ -105,7 +105,7 @@ class SteppedClock:
             alarm.callback()
 
 
-class _Patient(selectors.DefaultSelector):  # type: ignore[valid-type, misc]
+class _Patient(selectors.DefaultSelector):
     """Notices when a loop has nothing left to do at this time of the clock."""
 
     def __init__(self, patience_s: Callable[[], float], idle: Callable[[], bool]) -> None:

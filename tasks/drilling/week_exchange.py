@@ -31,6 +31,8 @@ class ExchangeSpec:
     taker_delay_ms: int = 0
     seed: int = 7
     history_windows: int = 200
+    capital_e6: int = 1_000_000_000
+    """What the wallet is given."""
     silence_s: float = 10.0
     """After so long without a heartbeat an agent's orders are cancelled."""
     book_every_s: int = 1
@@ -64,7 +66,7 @@ async def _serve(pipe: Connection, spec: ExchangeSpec) -> None:
         port=spec.port, home=spec.home / "sim", liquidity=Liquidity.MODEL, seed=spec.seed,
         taker_delay_ms=spec.taker_delay_ms, rate_limits=False, address_limits=False,
         series=(Series("BTC", "15m"),), history_windows=spec.history_windows,
-        heartbeat_silence_ms=round(spec.silence_s * 1_000),
+        capital_e6=spec.capital_e6, heartbeat_silence_ms=round(spec.silence_s * 1_000),
     )  # fmt: skip
     sim = await start_simulator(config, SharedClock(spec.clock))
     asked: asyncio.Queue[Any] = asyncio.Queue()

@@ -7,6 +7,7 @@ answers the `Tick` it was given; see `tasks.drilling.week_clock`.
 import asyncio
 import inspect
 import logging
+import math
 import os
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine
@@ -30,6 +31,7 @@ from models.settings import Settings
 from models.units import SECOND_NS
 from risk.limits import Limits
 from store import leases
+from store.checkpoints import CheckpointFiles
 from store.database import Database
 from store.journal import PostgresJournal
 from strategies import library
@@ -148,7 +150,7 @@ def main(pipe: Connection, spec: SessionSpec) -> None:
     mortal = Mortal(0, frozenset(), spec.diary, notes=False)
     session = _Session(pipe, spec, clock, mortal)
     loop = SteppedLoop(clock, session.patience_s, session.idle)
-    loop.set_task_factory(mortal.task)
+    loop.set_task_factory(mortal.task)  # type: ignore[arg-type]
     asyncio.set_event_loop(loop)
     loop.run_until_complete(session.live())
 
@@ -214,6 +216,7 @@ class _Session:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     trader: Trader | None = None
     feed: PolymarketFeed | None = None
+    journal: PostgresJournal | None = None
     _ticked: bool = False
     _rung: bool = True
 
@@ -253,6 +256,7 @@ class _Session:
         if trader is not None:
             orders = trader.orders
             behind = orders._books.unwritten + (orders._doubts.next_ns is not None)
+            behind += self.journal.behind if self.journal is not None else 0
             cash = trader.portfolio.cash_e6
             tokens = {fill.token_id for fill in trader.portfolio.fills()}
             shares = {token: trader.portfolio.shares_e6(token) for token in tokens}
@@ -315,7 +319,7 @@ class _Session:
         """Everything that needs no lease."""
         spec = self.spec
         self.database = await stack.enter_async_context(Database(spec.database, max_size=3))
-        self.settings = Settings(_env_file=None, floor_home=spec.home, sim_port=spec.port)  # type: ignore[call-arg]
+        self.settings = Settings(_env_file=None, floor_home=spec.home, sim_port=spec.port)
         name = spec.agent.name
         self.discovery = await stack.enter_async_context(GammaDiscovery(self.settings))
         self.venue = await PolymarketVenue.connect(self.settings, api_nonce(name), name)
@@ -328,17 +332,25 @@ class _Session:
         spec, name = self.spec, self.spec.agent.name
         lease = await self._lease()
         stack.push_async_callback(self._give_back, lease)
+        files = CheckpointFiles(spec.home / "checkpoints", name)
         journal = await stack.enter_async_context(
-            PostgresJournal(self.database, name, lease, spool_dir=spec.home / "spool")
+            PostgresJournal(
+                self.database,
+                name,
+                lease,
+                spool_dir=spec.home / "spool",
+                may_trade_until=lambda: math.inf,
+                checkpoints=files,
+            )
         )
         self.feed = PolymarketFeed(self.settings, self.venue)
         self.trader = Trader(
             spec=spec.agent,
             strategy=library.create(spec.agent.strategy, spec.agent.parameters),
-            venue=_Counted(self.venue, self),  # type: ignore[arg-type]
+            venue=_Counted(self.venue, self),
             feed=self.feed,
-            discovery=_Counted(self.discovery, self),  # type: ignore[arg-type]
-            journal=_Counted(journal, self),  # type: ignore[arg-type]
+            discovery=_Counted(self.discovery, self),
+            journal=_Counted(journal, self),
             notices=_Quiet(),
             clock=self.clock,
             limits=spec.limits,
@@ -351,7 +363,8 @@ class _Session:
         stack.push_async_callback(self._end_tasks)
         for market in self.trader.unsettled():
             self._spawn(self._settle(self.trader, market))
-        self._spawn(self._keep_checkpoints(self.trader, journal))
+        self._spawn(self._keep_checkpoints(self.trader, journal, files))
+        self.journal = journal
         return self.trader
 
     async def _lease(self) -> leases.Lease:
@@ -426,10 +439,18 @@ class _Session:
     async def _reconcile(self, trader: Trader) -> None:
         await trader.orders.reconcile()
 
-    async def _keep_checkpoints(self, trader: Trader, journal: PostgresJournal) -> None:
+    async def _keep_checkpoints(
+        self, trader: Trader, journal: PostgresJournal, files: CheckpointFiles
+    ) -> None:
+        """To a file at every change that matters, to Postgres now and then."""
+        kept, last_ns = -1, 0
         while True:
-            await asyncio.sleep(self.settings.checkpoint_interval)
-            try:
-                await journal.checkpoint(trader.checkpoint())
-            except FloorError:
+            await asyncio.sleep(1.0)
+            if trader.revision == kept:
                 continue
+            kept = trader.revision
+            state = trader.checkpoint()
+            files.write(state)
+            if self.clock.now_ns() - last_ns >= self.settings.checkpoint_interval * SECOND_NS:
+                last_ns = self.clock.now_ns()
+                await journal.checkpoint(state)

@@ -51,7 +51,7 @@ class Postgres:
 
     def __init__(self, home: Path) -> None:
         settings = Settings(
-            _env_file=None, database_url=None, redis_url=None, floor_home=home,  # type: ignore[call-arg]
+            _env_file=None, database_url=None, redis_url=None, floor_home=home,
             postgres_port=_free_port(),
         )  # fmt: skip
         self._home = home
@@ -168,7 +168,7 @@ class Stage:
         self.diary.touch()
         self.port = 0
         self.start_exchange()
-        settings = Settings(_env_file=None, floor_home=self.home, sim_port=self.port)  # type: ignore[call-arg]
+        settings = Settings(_env_file=None, floor_home=self.home, sim_port=self.port)
         self.key = signing_key(settings).get_secret_value()
 
     async def _enter_agents(self) -> None:
@@ -192,6 +192,7 @@ class Stage:
     def start_exchange(self) -> None:
         spec = week_exchange.ExchangeSpec(
             self.home, self.home / "clock", self.port, 150, self.seed, history_windows=40,
+            capital_e6=sum(actor.spec.capital_e6 for actor in self.actors),
             silence_s=SILENCE_S, book_every_s=BOOK_EVERY_S,
         )  # fmt: skip
         self.venue = Process.start(CONTEXT, week_exchange.main, spec)
