@@ -100,9 +100,14 @@ def standing(
     if run_id == holder.successor or run_id in here.sessions:
         waits = run_id == holder.successor or age_s < ORPHAN_S
         return Standing.COMING if waits else Standing.STRAY
-    if run.labels.get("prefect.worker.name") == worker:
+    if started_by(run) == worker:
         return Standing.COMING if _starting(run, state, here, age_s) else Standing.GONE
     return Standing.COMING if age_s < startup_s else Standing.STRAY
+
+
+def started_by(run: FlowRun) -> str:
+    """Name of the worker that took the run; empty before one has."""
+    return str(run.labels.get("prefect.worker.name", ""))
 
 
 def _starting(run: FlowRun, state: State, here: Here, age_s: float) -> bool:
