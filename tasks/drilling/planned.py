@@ -10,6 +10,7 @@ from store import agents, state
 from tasks.drilling import harm
 from tasks.drilling.scene import Drill, Expect, Scene
 from tasks.drilling.stage import Accepted
+from tasks.session_handover import handover_key
 
 GAP_S = 2.0
 """A planned hand-over may leave the market without our quotes for at most this long."""
@@ -20,6 +21,8 @@ LOOP_ROUNDS = 5
 """Real restarts of the crash loop; earlier ones are written into the ledger by the drill."""
 ROUND_S = 150.0
 PAUSED_S = 120.0
+ALERTS_S = 35.0
+"""A second alert about one pause would come within a round of the supervisor."""
 POLL_S = 0.2
 
 
@@ -43,11 +46,6 @@ async def drain(scene: Scene) -> None:
 
 
 # --- handing over -------------------------------------------------------------------------------
-
-
-def handover_key(agent: str) -> str:
-    """Name the row by which a session is asked to hand over: its value is a flow run's id."""
-    return f"handover/{agent}"
 
 
 async def hand_over(scene: Scene) -> None:
@@ -115,6 +113,27 @@ async def crash_loop(scene: Scene) -> None:
     if earlier := limit + 1 - rounds:
         await _earlier_restarts(scene, earlier)
         scene.note(f"{earlier} restarts of the last hour were written by the drill")
+    alerts: list[str] = []
+    listening = asyncio.create_task(_listen(scene, alerts), name="alerts")
+    try:
+        await _kill_until_paused(scene, rounds)
+        await _wait_for_pause(scene)
+        await asyncio.sleep(ALERTS_S)
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+    scene.note(f"{len(alerts)} alerts about it on the floor's channel")
+    if len(alerts) > 1:
+        scene.fail(f"people were told {len(alerts)} times of one pause")
+
+
+async def _listen(scene: Scene, alerts: list[str]) -> None:
+    async for message in scene.stage.bus.messages():
+        if message.get("kind") == "breaker" and message.get("agent") == scene.agent:
+            alerts.append(str(message.get("text")))
+
+
+async def _kill_until_paused(scene: Scene, rounds: int) -> None:
     ready: list[float] = []
     token = 0
     for _ in range(rounds):
@@ -122,10 +141,9 @@ async def crash_loop(scene: Scene) -> None:
         if took is None:
             break
         ready.append(took)
-    scene.note("ready to trade after " + ", ".join(f"{one:.0f} s" for one in ready[1:]))
+    scene.note("a new session ran after " + ", ".join(f"{one:.0f} s" for one in ready[1:]))
     if len(ready) > 3 and ready[-1] <= ready[1]:
         scene.fail("restarts in a row were not held back longer and longer")
-    await _wait_for_pause(scene)
 
 
 async def _earlier_restarts(scene: Scene, count: int) -> None:
@@ -189,7 +207,7 @@ DRILLS = (
         "the session is told that its time is over, and hands over to its successor",
         hand_over,
         Expect.REPLACED,
-        target_s=60,
+        target_s=120,
         until_again=True,
         probe=quotes_without_gap,
     ),
