@@ -164,6 +164,7 @@ class LeaseKeeper:
         """Renew the lease well within its time; a lost one ends the process at once."""
         assert self._watchdog is not None
         patience_s = min(3.0, max(1.0, self._ttl_s / 3))
+        trouble = False
         while True:
             began, pause_s = boot_s(), min(4.0, self._ttl_s / 4)
             try:
@@ -173,8 +174,11 @@ class LeaseKeeper:
                 end_process(error)
             except Exception as error:
                 pause_s = min(pause_s, RETRY_S)
-                log.warning("lease_not_renewed", reason=str(error) or type(error).__name__)
+                if not trouble:
+                    log.warning("lease_not_renewed", reason=str(error) or type(error).__name__)
+                trouble = True
             else:
+                trouble = False
                 self.successor = successor
                 self.until = self._watchdog.lease_until = began + self.lease.ttl_s
             await asyncio.sleep(pause_s)

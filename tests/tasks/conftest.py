@@ -1,5 +1,7 @@
 """What tests of sessions share."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,8 +9,8 @@ import pytest
 
 from strategies import library
 from strategies.base import Strategy
-from tests.tasks.eager import Eager
-from tests.tasks.session_kit import Stage, open_stage
+from tests.tasks.eager import Eager, Quoter
+from tests.tasks.session_kit import LONG_S, Stage, open_stage
 
 
 def play(monkeypatch: pytest.MonkeyPatch, kind: type[Strategy]) -> None:
@@ -23,4 +25,16 @@ async def stage(
     """One floor without Prefect, on which the agent trades eagerly."""
     play(monkeypatch, Eager)
     async for stage in open_stage(clean_postgres_url, redis_url, tmp_path):
+        yield stage
+
+
+@pytest.fixture
+async def long_stage(
+    clean_postgres_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Stage]:
+    """The same with a quoter, and windows so long that a test takes place within one."""
+    play(monkeypatch, Quoter)
+    async for stage in open_stage(clean_postgres_url, redis_url, tmp_path, LONG_S):
+        while time.time() % LONG_S > LONG_S - 200:  # one test in seventy has to wait
+            await asyncio.sleep(1)
         yield stage

@@ -19,6 +19,7 @@ from store import leases
 from strategies import library
 from strategies.base import Intents, Place, Strategy, View
 from tasks.agent_files import find_agent
+from tasks.logs import configure_logs
 from tasks.session import TradingSession
 from tasks.session_lease import LeaseKeeper
 
@@ -123,6 +124,7 @@ async def main() -> None:
     if point := os.environ.get("EAGER_DIES"):
         die_at(point)
     settings = load_settings().model_copy(update=changes)
+    configure_logs(settings.log_level)
     run = os.environ.get("EAGER_RUN", "a-run")
     session = TradingSession(settings, find_agent(AGENT), run, successor)
     if reason := await session.open():

@@ -32,6 +32,7 @@ from venue.simulator.server import RunningSimulator, start_simulator
 from venue.wallet import signing_key
 
 WINDOW_S = 12
+LONG_S = 14_400
 PATIENCE_S = 180.0
 """A busy machine may take its time; whoever waits is woken as soon as it is so."""
 
@@ -130,13 +131,15 @@ class Stage:
         }
 
     def process(self, **more: str) -> "subprocess.Popen[bytes]":
-        """Start a process that trades the agent until it is killed."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.tasks.eager"],
-            cwd=ROOT,
-            env=self.environment(**more),
-            stderr=subprocess.DEVNULL,
-        )
+        """Start a process that trades the agent until it is killed; its log is in a file."""
+        with (self.settings.floor_home / "eager.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "tests.tasks.eager"],
+                cwd=ROOT,
+                env=self.environment(**more),
+                stdout=log,
+                stderr=log,
+            )
 
 
 async def open_stage(

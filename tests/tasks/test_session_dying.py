@@ -4,9 +4,14 @@ import asyncio
 import signal
 import time
 
+import pytest
+
 from store import agents, leases, state
 from tests.tasks.eager import AGENT, settle_window, trade_window
 from tests.tasks.session_kit import Stage
+
+pytestmark = pytest.mark.timeout(600)
+"""Real processes on a busy machine."""
 
 
 async def test_a_killed_session_is_followed_at_once_and_nothing_is_lost(stage: Stage) -> None:

@@ -3,9 +3,7 @@
 import asyncio
 import subprocess
 import time
-from collections.abc import AsyncIterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,24 +13,10 @@ from models.units import SECOND_NS
 from store import agents, state
 from tasks import session_handover
 from tasks.session_handover import HandOver, handover_key
-from tests.tasks.conftest import play
-from tests.tasks.eager import AGENT, Quoter, nobody
-from tests.tasks.session_kit import Stage, open_stage, run
+from tests.tasks.eager import AGENT, nobody
+from tests.tasks.session_kit import LONG_S, Stage, run
 
-LONG_S = 14_400
-"""A window so long that all of a test takes place within it."""
 GAP_S = 2.0
-
-
-@pytest.fixture
-async def long_stage(
-    clean_postgres_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Stage]:
-    play(monkeypatch, Quoter)
-    async for stage in open_stage(clean_postgres_url, redis_url, tmp_path, LONG_S):
-        while time.time() % LONG_S > LONG_S - 200:  # one test in seventy has to wait
-            await asyncio.sleep(1)
-        yield stage
 
 
 async def longest_gap_s(stage: Stage, until_ns: int) -> float:
@@ -54,6 +38,9 @@ async def quotes(stage: Stage) -> bool:
 async def test_a_successor_quotes_on_within_two_seconds(
     long_stage: Stage, policy: OrderPolicy
 ) -> None:
+
+pytestmark = pytest.mark.timeout(600)
+"""Real processes on a busy machine."""
     stage = long_stage
     first = stage.session("first", nobody, session_seconds=4, handover_orders=policy)
     leading = asyncio.create_task(run(first))
