@@ -15,6 +15,9 @@ from tests.tasks.cut_line import Line
 from tests.tasks.eager import AGENT, settle_window, trade_window
 from tests.tasks.session_kit import Stage, chat_room
 
+pytestmark = pytest.mark.timeout(600)
+"""Real processes on a busy machine."""
+
 OUTAGE_S = 12.0
 """Four times the lease."""
 
@@ -34,9 +37,6 @@ async def trading(stage: Stage, line: Line, **changes: object) -> AsyncIterator[
 async def test_suspended_while_the_lease_cannot_be_renewed_and_trading_on_afterwards(
     stage: Stage,
 ) -> None:
-
-pytestmark = pytest.mark.timeout(600)
-"""Real processes on a busy machine."""
     assert stage.settings.database_url is not None
     url = stage.settings.database_url.get_secret_value()
     async with Line(url) as line, chat_room() as chat:

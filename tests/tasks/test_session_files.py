@@ -20,15 +20,15 @@ from tests.tasks.cut_line import Line
 from tests.tasks.eager import AGENT, Quoter
 from tests.tasks.session_kit import Stage, chat_room, run
 
+pytestmark = pytest.mark.timeout(600)
+"""Real processes on a busy machine."""
+
 CREATE = library.create
 
 
 async def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-
-pytestmark = pytest.mark.timeout(600)
-"""Real processes on a busy machine."""
     play(monkeypatch, Quoter)
     folder = stage.settings.floor_home / "checkpoints"
 

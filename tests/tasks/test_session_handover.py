@@ -16,6 +16,9 @@ from tasks.session_handover import HandOver, handover_key
 from tests.tasks.eager import AGENT, nobody
 from tests.tasks.session_kit import LONG_S, Stage, run
 
+pytestmark = pytest.mark.timeout(600)
+"""Real processes on a busy machine."""
+
 GAP_S = 2.0
 
 
@@ -38,9 +41,6 @@ async def quotes(stage: Stage) -> bool:
 async def test_a_successor_quotes_on_within_two_seconds(
     long_stage: Stage, policy: OrderPolicy
 ) -> None:
-
-pytestmark = pytest.mark.timeout(600)
-"""Real processes on a busy machine."""
     stage = long_stage
     first = stage.session("first", nobody, session_seconds=4, handover_orders=policy)
     leading = asyncio.create_task(run(first))
