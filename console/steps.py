@@ -54,7 +54,8 @@ def migrate_prefect(settings: Settings) -> None:
     FloorError
         Prefect could not; its own words were printed.
     """
-    _run_prefect(child_environment(settings, server=True), "server", "database", "upgrade", "--yes")
+    environment = child_environment(settings, server=True)
+    _run_python(environment, "console.prefect_tables")
 
 
 async def _lift_halt(url: str) -> None:
@@ -86,11 +87,11 @@ def deploy(environment: dict[str, str]) -> None:
     FloorError
         Prefect refused; its own words were printed.
     """
-    _run_prefect(environment, "deploy", "--all")
+    _run_python(environment, "prefect", "--no-prompt", "deploy", "--all")
 
 
-def _run_prefect(environment: dict[str, str], *words: str) -> None:
-    command = [sys.executable, "-m", "prefect", "--no-prompt", *words]
+def _run_python(environment: dict[str, str], *words: str) -> None:
+    command = [sys.executable, "-m", *words]
     result = subprocess.run(
         command,
         cwd=ROOT,
@@ -102,7 +103,7 @@ def _run_prefect(environment: dict[str, str], *words: str) -> None:
     )
     if result.returncode != 0:
         print(result.stdout, result.stderr, sep="\n", flush=True)
-        raise FloorError(f"prefect {' '.join(words)} failed; its output is above")
+        raise FloorError(f"{' '.join(words)} failed; its output is above")
 
 
 async def _create_pools(settings: Settings) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -87,15 +87,20 @@ class Host:
 
 
 @contextlib.contextmanager
-def host(floor: Floor, name: str, home: Path, **extra: str) -> Iterator[Host]:
-    """Make a host that reaches nothing but the floor's servers; its processes end with it."""
+def host(
+    floor: Floor, name: str, home: Path, more_prefect: Sequence[int] = (), **extra: str
+) -> Iterator[Host]:
+    """Make a host that reaches nothing but the floor's servers; its processes end with it.
+
+    `more_prefect` are ports of Prefect servers beside the floor's own.
+    """
     settings = floor.settings
-    ports = [
-        settings.postgres_port,
-        settings.redis_port,
-        settings.prefect_port,
-        settings.sim_port,
-    ]
+    ports = {
+        settings.postgres_port: [settings.postgres_port],
+        settings.redis_port: [settings.redis_port],
+        settings.prefect_port: [settings.prefect_port, *more_prefect],
+        settings.sim_port: [settings.sim_port],
+    }
     # A socket's path is short.
     with contextlib.ExitStack() as stack:
         folder = network = None

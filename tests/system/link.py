@@ -8,7 +8,8 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Coroutine
+from collections import deque
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,15 @@ class Link:
     folder
         Where a Unix socket per server is made, called by its port. None listens on free ports.
     ports
-        Of the servers.
+        Of the servers. Each may have more behind it that do the same: a connection goes to one
+        that takes it, each time another first, as a load balancer has it.
     """
 
-    def __init__(self, folder: Path | None, ports: list[int]) -> None:
+    def __init__(self, folder: Path | None, ports: Mapping[int, Sequence[int]]) -> None:
         self.outer: dict[int, int] = {}
         """Where each server is reached when there is no folder: a port by the server's."""
         self._folder = folder
-        self._ports = ports
+        self._targets = {port: deque(behind) for port, behind in ports.items()}
         self._loop = asyncio.new_event_loop()
         self._whole = asyncio.Event()
         self._whole.set()
@@ -61,7 +63,7 @@ class Link:
     async def _listen(self) -> None:
         self._servers: list[asyncio.Server] = []
         self._open: set[asyncio.Task[None]] = set()
-        for port in self._ports:
+        for port in self._targets:
 
             async def accept(
                 reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int = port
@@ -87,9 +89,18 @@ class Link:
     ) -> None:
         with contextlib.suppress(OSError, asyncio.CancelledError):
             await self._whole.wait()
-            theirs, ours = await asyncio.open_connection("127.0.0.1", port)
+            theirs, ours = await self._connect(self._targets[port])
             await join(reader, writer, theirs, ours, self._whole)
         writer.close()
+
+    async def _connect(
+        self, targets: deque[int]
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        targets.rotate(-1)
+        for port in list(targets):
+            with contextlib.suppress(ConnectionError):
+                return await asyncio.open_connection("127.0.0.1", port)
+        raise ConnectionRefusedError
 
     async def _end(self) -> None:
         for server in self._servers:

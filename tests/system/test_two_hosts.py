@@ -6,6 +6,8 @@ servers are all it reaches. The tests share the floor and run in order; each lea
 
 import secrets
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -17,11 +19,14 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from pydantic import SecretStr
 
+from console.environment import child_environment
 from console.leftovers import lives
+from models.settings import ROOT
 from store.urls import urls
 from tests.system.conftest import make_floor
-from tests.system.harness import Floor
+from tests.system.harness import Floor, free_ports
 from tests.system.hosts import Host, host, namespaces
 from tests.system.test_floor import assert_books_agree_on_orders, assert_money_agrees
 
@@ -36,16 +41,56 @@ PATIENCE_S = 180.0
 @pytest.fixture(scope="module")
 def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Floor]:
     """The servers, the ops process and the collector; the agents are traded on other hosts."""
-    key = f"0x{secrets.token_hex(32)}"
-    yield from make_floor(tmp_path_factory, SIM_WALLET_KEY=key, WORK_QUEUES="collectors")
+    yield from make_floor(
+        tmp_path_factory,
+        SIM_WALLET_KEY=f"0x{secrets.token_hex(32)}",
+        WORK_QUEUES="collectors",
+        PREFECT_SHARED="true",
+    )
 
 
 @pytest.fixture(scope="module")
-def hosts(floor: Floor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, Host]]:
+def second_server(
+    floor: Floor, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A Prefect server beside the floor's own."""
+    addresses = urls(floor.settings)
+    own = {
+        "floor_home": tmp_path_factory.mktemp("server"),
+        "database_url": SecretStr(addresses.database),
+        "redis_url": SecretStr(addresses.redis),
+        "prefect_port": free_ports(1)[0],
+    }
+    settings = floor.settings.model_copy(update=own)
+    command = [sys.executable, "-m", "prefect", "server", "start"]
+    command += ["--host", "127.0.0.1", "--port", str(settings.prefect_port)]
+    environment = child_environment(settings, server=True)
+    with (settings.floor_home / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+    ready = f"http://127.0.0.1:{settings.prefect_port}/api/ready"
+    try:
+        floor.until(
+            "a second Prefect server serves",
+            lambda: httpx.get(ready, timeout=5, trust_env=False).is_success,
+            PATIENCE_S,
+        )
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def hosts(
+    floor: Floor,
+    second_server: "subprocess.Popen[bytes]",
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Host, Host]]:
+    more = [int(second_server.args[-1])]  # type: ignore[index,call-overload]
     with ExitStack() as stack:
         both = [
             stack.enter_context(
-                host(floor, name, tmp_path_factory.mktemp(name), WORK_QUEUES="default")
+                host(floor, name, tmp_path_factory.mktemp(name), more, WORK_QUEUES="default")
             )
             for name in ("alpha", "beta")
         ]
@@ -165,6 +210,24 @@ def polls(floor: Floor, here: Host) -> bool:
 
 def _epoch(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
+
+
+def test_a_session_is_replaced_although_one_of_two_prefect_servers_is_gone(
+    floor: Floor, pair: tuple[Host, Host], second_server: "subprocess.Popen[bytes]"
+) -> None:
+    """The hosts have one address for both servers; the ops process has the one that is left."""
+    before = floor.lease(MAKER)
+    second_server.kill()
+    floor.trader(MAKER).send_signal(signal.SIGKILL)
+    floor.until(
+        "one Prefect server: a new session holds the lease",
+        lambda: (now := floor.lease(MAKER))["live"] and now["token"] > before["token"],
+        PATIENCE_S,
+    )
+    token = floor.lease(MAKER)["token"]
+    floor.until("one Prefect server: its first order", lambda: orders(floor, token), PATIENCE_S)
+    assert token == before["token"] + 1
+    assert_books_agree_on_orders(floor)
 
 
 def test_a_frozen_host_that_wakes_up_sends_nothing_more(
