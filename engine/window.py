@@ -9,6 +9,7 @@ from engine.clock import WaitingClock
 from engine.desk import Desk
 from engine.orders import OrderManager
 from engine.pace import ON_TICK, ON_TIMER, Pace
+from engine.told import Told
 from engine.view import MarketView
 from models.errors import StoreUnavailable
 from models.units import SECOND_NS
@@ -66,6 +67,7 @@ class Window:
         self._pace = Pace(view.market.start_ns, quit_ns, strategy.cadence_ms)
         if memory is not None:
             self._pace.restore(memory)
+        self._told = Told(None if memory is None else memory.get("told"))
         self._adopt_ns = round(adopt_s * SECOND_NS)
         self._wake: asyncio.Future[None] | None = None
         self._eager = False
@@ -79,7 +81,7 @@ class Window:
 
     def snapshot(self) -> dict[str, Any]:
         """Return where this window is, JSON-serialisable."""
-        return self._pace.snapshot()
+        return {**self._pace.snapshot(), "told": self._told.marks()}
 
     # --- told from outside ----------------------------------------------------------------------
 
@@ -133,6 +135,8 @@ class Window:
         condition_id = self.view.market.condition_id
         try:
             await self._until_start()
+            for fill in self._told.missed(self._orders.portfolio.fills(condition_id)):
+                self._pace.tell("on_fill", fill)
             await self._until_seen()
             if await self._until_resumed():
                 await self._call("on_start")
@@ -250,6 +254,8 @@ class Window:
 
     async def _call(self, hook: str, *news: object, closing: bool = False) -> None:
         self.view.now_ns = self._clock.now_ns()
+        for one in news:
+            self._told.note(one)
         intents = ask(self._strategy, hook, self.view, *news)
         if not intents:
             return

@@ -11,6 +11,7 @@ from engine.desk import Desk
 from engine.markets import MarketState
 from engine.orders import OrderManager
 from engine.pace import ON_TIMER, Pace
+from engine.told import Told
 from strategies.base import Intents, Strategy
 
 Start = Callable[[Coroutine[Any, Any, Any]], "asyncio.Task[Any]"]
@@ -69,6 +70,7 @@ class TapeWindow:
         self.pace = Pace(state.market.start_ns, quit_ns, strategy.cadence_ms)
         if memory is not None:
             self.pace.restore(memory)
+        self._told = Told(None if memory is None else memory.get("told"))
         self._seen_by_ns = adopt_ns
         self._strategy = strategy
         self._desk = desk
@@ -153,6 +155,8 @@ class TapeWindow:
         if not self._begun:
             self._begun = True
             self.pace.begin(now_ns)
+            for fill in self._told.missed(self._orders.portfolio.fills(self._condition_id)):
+                self.pace.tell("on_fill", fill)
         if self._orders.held and self.stage in _ASKING:
             return self._stand_still(now_ns, ends)
         if self.stage is Stage.TRADING and not ends:

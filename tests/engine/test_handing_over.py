@@ -236,6 +236,49 @@ async def test_a_fill_while_nobody_was_there_is_found_and_made_up_for():
     await world.close()
 
 
+class Counts(Scripted):
+    """Counts its fills, and remembers how many there were."""
+
+    def on_fill(self, view, fill):
+        self.memory["shares"] = self.memory.get("shares", 0) + fill.size_e6 // SHARE
+        return super().on_fill(view, fill)
+
+
+@pytest.mark.parametrize("kept", ["before", "after"])
+async def test_every_fill_is_told_once_whenever_the_session_died(kept):
+    """Filled before the checkpoint, after it, and while nobody was there."""
+    world = World(Counts(on_tick=once(REST)))
+    await world.open()
+    await world.run(2)
+
+    def take(shares: int) -> None:
+        world.venue.take(world.market, world.market.up_token, Side.SELL, 4500, shares * SHARE)
+
+    take(103)
+    await world.run(2)
+    checkpoint = json.loads(json.dumps(world.trader.checkpoint()))
+    assert checkpoint["strategy"] == {"shares": 3}
+    take(2)
+    await world.run(2)
+    if kept == "after":
+        checkpoint = json.loads(json.dumps(world.trader.checkpoint()))
+    before = world.trader
+    before.wind_down(keep_orders=True)
+    await world.clock.drain()
+    world.venue._sink = None
+    take(1)
+    world.store.checkpoint = checkpoint
+    world.boot(Counts())
+    await world.trader.start(keep_orders=True)
+    world.spawn(world.trader.run_window(world.market))
+    world.venue.spot(68_000.0)
+    await world.run(2)
+    assert world.trader._strategy.memory["shares"] == 6
+    assert len(world.trader._strategy.times("on_fill")) == (1 if kept == "after" else 2)
+    await before._end_tasks()
+    await world.close()
+
+
 async def test_news_nobody_had_heard_are_told_before_the_hand_over():
     strategy = Scripted(on_tick=once(REST))
     world = World(strategy)
