@@ -21,6 +21,22 @@ HERE = "FLOOR_PROGRAMS"
 
 _DAY_S = 86_400
 
+_ROUTINE_EVENTS = (
+    *(
+        f"prefect.flow-run.{each}"
+        for each in (
+            "heartbeat", "Scheduled", "Pending", "Submitting", "Running", "Completed", "Cancelled",
+            "Skipped", "pull-step.executed",
+        )
+    ),
+    *(f"prefect.task-run.{each}" for each in ("Pending", "Running", "Completed")),
+    "prefect.worker.submitted-flow-run",
+    "prefect.worker.executed-flow-run",
+    "prefect.artifact.created",
+    "prefect.artifact-collection.updated",
+)  # fmt: skip
+"""Events of runs in which nothing happened: nearly all there are, so they go after a day."""
+
 _FOREIGN = ("CI", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 """Belong to somebody else's shell; CI also stops Prefect's client from emitting events."""
 
@@ -107,11 +123,12 @@ def _alone(settings: Settings) -> dict[str, str]:
         # Any web page could otherwise drive the API from its reader's browser.
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{ui},http://localhost:{settings.prefect_port}",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "P2D",
+        # Runs take their states, steps, logs and pages with them (docs/supervision.md).
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
-        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(14 * _DAY_S),
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(7 * _DAY_S),
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "P7D",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_EVENT_RETENTION_OVERRIDES": json.dumps(
-            {"prefect.flow-run.heartbeat": _DAY_S}
+            dict.fromkeys(_ROUTINE_EVENTS, _DAY_S)
         ),
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
     }

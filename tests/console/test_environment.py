@@ -11,6 +11,7 @@ import pytest
 from console.environment import child_environment, prefect_environment
 from models.settings import Settings, variables
 from store.urls import urls
+from tasks.run_events import SessionEvent
 
 
 @pytest.fixture
@@ -34,7 +35,8 @@ print(json.dumps({
     "slot": s.server.deployments.concurrency_slot_wait_seconds,
     "events": s.server.events.retention_period.total_seconds(),
     "vacuum": sorted(vacuum.enabled), "runs": vacuum.retention_period.total_seconds(),
-    "overrides": {k: v.total_seconds() for k, v in vacuum.event_retention_overrides.items()},
+    "heartbeats": vacuum.event_retention_overrides["prefect.flow-run.heartbeat"].total_seconds(),
+    "overrides": sorted({v.total_seconds() for v in vacuum.event_retention_overrides.values()}),
     "promo": s.server.ui.show_promotional_content, "cors": s.server.api.cors_allowed_origins,
     "database": s.server.database.connection_url.get_secret_value(),
     "ephemeral": s.server.ephemeral.enabled,
@@ -62,10 +64,11 @@ print(json.dumps({
         "query": 2.0,
         "poll": 2,
         "slot": 5.0,
-        "events": 172_800.0,
+        "events": 604_800.0,
         "vacuum": ["events", "flow_runs"],
-        "runs": 1_209_600.0,
-        "overrides": {"prefect.flow-run.heartbeat": 86_400.0},
+        "runs": 604_800.0,
+        "heartbeats": 86_400.0,
+        "overrides": [86_400.0],
         "promo": False,
         "cors": "http://127.0.0.1:4321,http://localhost:4321",
         "database": urls(settings).prefect_database,
@@ -129,3 +132,13 @@ def test_python_is_the_projects_own(settings: Settings) -> None:
     assert rest == ["/usr/bin"]
     again = child_environment(settings, environment)
     assert again["PATH"] == environment["PATH"]
+
+
+def test_what_people_look_for_in_prefects_events_outlives_the_routine(settings: Settings) -> None:
+    environment = prefect_environment(settings)
+    name = "PREFECT_SERVER_SERVICES_DB_VACUUM_EVENT_RETENTION_OVERRIDES"
+    routine = set(json.loads(environment[name]))
+    kept = {each.value for each in SessionEvent} | {
+        f"prefect.flow-run.{state}" for state in ("Crashed", "Failed", "NoHeartbeat", "ProcessGone")
+    }
+    assert not kept & routine
