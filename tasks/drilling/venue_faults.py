@@ -1,15 +1,26 @@
 """Drills on the venue: its engine restarts, its modes, its streams, its clock."""
 
+import time
+from collections.abc import Sequence
 from typing import Any
 
 from models.errors import StoreUnavailable
 from models.units import SECOND_NS
 from tasks.drilling.scene import Drill, Expect, Scene, Strike
+from tasks.drilling.stage import Accepted
 
 PULL_S = 1.0
 """Quotes must be gone so soon after their data turned stale."""
 STANDS = r"^(event (placing_paused|feed|venue)|heartbeat says|log traders: placing_paused)"
 STALE = r"^(event (feed|stale|data)|heartbeat says suspended)"
+
+_FEED = """
+    SELECT (extract(epoch FROM ts) * 1000000)::bigint AS us, detail->>'channel' AS channel,
+           detail->>'state' AS state
+    FROM system_events
+    WHERE kind = 'feed' AND detail->>'channel' <> 'user' AND agent = %s AND ts >= to_timestamp(%s)
+    ORDER BY ts
+"""
 
 
 def fault(name: str, **params: Any) -> Strike:
@@ -23,49 +34,71 @@ def fault(name: str, **params: Any) -> Strike:
 async def quotes_pulled_in_time(scene: Scene) -> None:
     """Fail where an order outlived the moment its data turned stale by more than a second."""
     try:
-        rows = await scene.stage.query(
-            "SELECT (extract(epoch FROM ts) * 1000000)::bigint AS us, kind, detail"
-            " FROM system_events WHERE agent = %s AND ts >= to_timestamp(%s)"
-            " AND (kind IN ('stale', 'data_stale', 'quotes_pulled')"
-            "      OR kind = 'feed' AND detail->>'state' IN ('stale', 'down'))"
-            " ORDER BY ts LIMIT 1",
-            (scene.agent, scene.struck_ns / SECOND_NS),
-        )
+        events = await scene.stage.query(_FEED, (scene.agent, scene.struck_ns / SECOND_NS))
     except StoreUnavailable as error:
         scene.fail(f"the moment data turned stale is not known: {error}")
         return
-    if not rows:
+    until_ns = scene.healed_ns or time.time_ns()
+    news = [(row["us"] * 1000, row["channel"], row["state"] == "up") for row in events]
+    spans = stale_spans(news, until_ns)
+    if not spans:
         scene.fail("nobody noticed that data turned stale")
         return
-    stale_ns = rows[0]["us"] * 1000
-    if stale_ns > scene.healed_ns > 0:
-        scene.fail("data turned stale for us only after the fault was over")
-        return
-    until_ns = scene.healed_ns or stale_ns + 60 * SECOND_NS
     orders = [
         one
         for one in await scene.stage.accepted(1000)
         if scene.stage.agent_of_key.get(one.key) == scene.agent
     ]
-    resting = [one for one in orders if one.created_ns < stale_ns and _end_ns(one) > stale_ns]
-    slow = [one for one in resting if _end_ns(one) > stale_ns + PULL_S * SECOND_NS]
-    noticed = (stale_ns - scene.struck_ns) / SECOND_NS
-    scene.note(f"data turned stale for us {noticed:.1f} s after the fault ({rows[0]['kind']})")
-    if resting:
-        last = max(_end_ns(one) for one in resting)
-        shown = f"{(last - stale_ns) / SECOND_NS:.2f} s later" if not slow else "too late"
-        scene.note(f"{len(resting)} quotes rested then; the last was gone {shown}")
-    else:
-        scene.note("no quote rested at that moment")
-    for one in slow:
-        scene.fail(f"order {one.order_id[:18]} rested on stale data for more than {PULL_S:g} s")
-    new = [one for one in orders if stale_ns + PULL_S * SECOND_NS < one.created_ns < until_ns]
-    if new:
-        scene.fail(f"{len(new)} orders were placed on stale data")
+    scene.note(
+        f"data turned stale {(spans[0][0] - scene.struck_ns) / SECOND_NS:.1f} s after the fault, "
+        f"{len(spans)} times in all"
+    )
+    ends = [
+        _end_ns(one)
+        for one in orders
+        if one.created_ns < spans[0][0] and _end_ns(one) > scene.struck_ns
+    ]
+    if ends:
+        pulled = (max(ends) - spans[0][0]) / SECOND_NS
+        when = "before" if pulled < 0 else "after"
+        scene.note(f"the last quote was gone {abs(pulled):.2f} s {when} that")
+    for begin_ns, end_ns in spans:
+        left = min(begin_ns + int(PULL_S * SECOND_NS), end_ns)
+        slow = sum(one.created_ns < begin_ns and _end_ns(one) > left < end_ns for one in orders)
+        new = sum(left < one.created_ns < end_ns for one in orders)
+        if slow:
+            scene.fail(f"{slow} orders rested on stale data for more than {PULL_S:g} s")
+        if new:
+            scene.fail(f"{new} orders were placed on stale data")
 
 
-def _end_ns(order: Any) -> int:
-    return 2**63 if order.open else int(order.updated_ns)
+def stale_spans(events: Sequence[tuple[int, str, bool]], until_ns: int) -> list[tuple[int, int]]:
+    """Return from when to when some channel was stale, in nanoseconds.
+
+    Parameters
+    ----------
+    events
+        When which channel changed, and whether it is up since; oldest first.
+    until_ns
+        The end: what is stale then ends here.
+    """
+    stale: set[str] = set()
+    spans: list[tuple[int, int]] = []
+    begin_ns = 0
+    for at_ns, channel, up in events:
+        if at_ns >= until_ns:
+            break
+        was = bool(stale)
+        (stale.discard if up else stale.add)(channel)
+        if stale and not was:
+            begin_ns = at_ns
+        elif was and not stale:
+            spans.append((begin_ns, at_ns))
+    return [*spans, (begin_ns, until_ns)] if stale else spans
+
+
+def _end_ns(order: Accepted) -> int:
+    return 2**63 if order.open else order.updated_ns
 
 
 DRILLS = (

@@ -23,7 +23,9 @@ from tasks.drilling.report import (
     row,
     spreads,
 )
+from tasks.drilling.run import longest_silence_s
 from tasks.drilling.stage import Accepted
+from tasks.drilling.venue_faults import stale_spans
 
 GOOD = DrillResult(
     "kill-trader", "SIGKILL", "maker", detected_s=0.4, sign="lease ended", again_s=9.0,
@@ -160,3 +162,28 @@ def test_a_gap_is_the_longest_time_in_which_nothing_rests(
     quotes: list[Accepted], gap_s: float
 ) -> None:
     assert longest_gap_s(quotes, 0, 10 * SECOND) == pytest.approx(gap_s)
+
+
+def test_silence_is_the_longest_time_between_neighbours() -> None:
+    assert longest_silence_s([0, SECOND, 5 * SECOND, 6 * SECOND]) == 4.0
+
+
+# --- stale data ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("events", "spans"),
+    [
+        ([], []),
+        ([(2, "spot", True)], []),
+        ([(2, "spot", False)], [(2, 10)]),
+        ([(2, "spot", False), (3, "spot", False), (5, "spot", True)], [(2, 5)]),
+        ([(2, "spot", False), (3, "market", False), (5, "spot", True)], [(2, 10)]),
+        ([(2, "spot", False), (4, "spot", True), (6, "market", False)], [(2, 4), (6, 10)]),
+        ([(12, "spot", False)], []),
+    ],
+)
+def test_data_are_stale_while_any_channel_is(
+    events: list[tuple[int, str, bool]], spans: list[tuple[int, int]]
+) -> None:
+    assert stale_spans(events, 10) == spans
