@@ -121,7 +121,6 @@ class Sender:
     def snapshot(self) -> dict[str, Any]:
         """Return pauses and counters for a successor, JSON-serialisable."""
         return {
-            "placed": self.placed,
             "pause_reason": self.pause_reason,
             "paused_until_ns": self._paused_until_ns,
             "post_only_until_ns": self._post_only_until_ns,
@@ -131,7 +130,6 @@ class Sender:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what `snapshot` returned."""
-        self.placed = int(state["placed"])
         self.pause_reason = str(state["pause_reason"])
         self._paused_until_ns = int(state["paused_until_ns"])
         self._post_only_until_ns = int(state["post_only_until_ns"])

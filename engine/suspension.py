@@ -14,7 +14,7 @@ import structlog
 from engine.clock import WaitingClock, wait_for
 from engine.orders import OrderManager
 from engine.ports import Journal
-from models.errors import LeaseLost, VenueError
+from models.errors import FloorError, LeaseLost
 
 log = structlog.get_logger(__name__)
 
@@ -139,8 +139,8 @@ class Suspension:
             except LeaseLost as error:
                 self._on_lost(error)
                 return
-            except VenueError as error:
-                log.warning("resume_waits_for_venue", agent=self._agent, reason=str(error))
+            except FloorError as error:
+                log.warning("resume_waits", agent=self._agent, reason=str(error))
                 await self._clock.sleep(RECONCILE_AGAIN_S)
             else:
                 break

@@ -67,7 +67,8 @@ class VenueUnavailable(VenueError):
     Parameters
     ----------
     mode
-        ``restarting``, ``post_only``, ``cancel_only``, ``disabled`` or ``rate_limited``.
+        ``restarting``, ``post_only``, ``cancel_only``, ``disabled`` or ``rate_limited``; or
+        ``suspended``, where it was not the venue that refused but we.
     retry_after_s
         Seconds to wait before the next try.
     """

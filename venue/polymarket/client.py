@@ -13,7 +13,7 @@ from polymarket.errors import (
 from polymarket.models import ApiKeyCreds
 
 from engine.steady import STEADY, boot_ns
-from models.errors import VenueError, VenueUnknown
+from models.errors import VenueError, VenueUnavailable, VenueUnknown
 from models.markets import FeeSchedule, Market
 from models.orders import (
     CancelReport,
@@ -61,6 +61,9 @@ class PolymarketVenue:
         self.agent = agent
         self.markets = Markets()
         self.on_accepted: Callable[[str], None] = lambda order_id: None
+        self.held: Callable[[], str] = str
+        """Why no order may be posted now, empty while they may; asked at the last moment, after
+        the wait for a turn within the limits."""
         """Told the id of every order the venue took; the user channel expects to hear of it."""
 
     @classmethod
@@ -149,9 +152,13 @@ class PolymarketVenue:
             It may be; ask by its id.
         """
         signed = from_payload(order.payload)
-        reply = await self._session.call(
-            Call.SUBMIT, lambda client: client.post_order(signed), self._limits.orders
-        )
+
+        async def post(client: AsyncSecureClient) -> Any:
+            if held := self.held():
+                raise VenueUnavailable(f"not sent, trading is suspended: {held}", "suspended")
+            return await client.post_order(signed)
+
+        reply = await self._session.call(Call.SUBMIT, post, self._limits.orders)
         ack = read_ack(order, reply)
         if ack.state is not OrderState.UNKNOWN:
             self.on_accepted(order.order_id)

@@ -203,6 +203,23 @@ async def test_retry_after_is_honoured_before_anything_is_sent_again(
     assert (await venue.cancel(["0x1"])).cancelled == ("0x1",), "cancels have a limit of their own"
 
 
+async def test_an_order_that_waits_for_its_turn_is_held_back_at_the_last_moment(
+    venue: PolymarketVenue, scripted: Any, market: Market, request_of: Build
+) -> None:
+    order = await venue.sign(request_of(), market)
+    scripted.plays["POST /order"] = [accept(order)]
+    venue._limits.orders.charge(61)  # a second behind
+    sending = asyncio.create_task(venue.submit(order))
+    await asyncio.sleep(0)
+    venue.held = lambda: "the lease is in doubt"
+    with pytest.raises(VenueUnavailable, match="lease is in doubt") as caught:
+        await sending
+    assert caught.value.mode == "suspended"
+    assert scripted.calls("POST /order") == []
+    venue.held = str
+    assert (await venue.submit(order)).state is OrderState.LIVE
+
+
 async def test_an_answer_that_does_not_come_is_unknown(
     venue: PolymarketVenue, scripted: Any, market: Market, request_of: Build
 ) -> None:
