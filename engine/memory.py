@@ -5,6 +5,7 @@ indicators in the middle of their sampling periods, every spot price that a look
 when each window decides next, and what the desk holds back and until when.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -72,7 +73,8 @@ def pack(
     if indicators := data.indicators.snapshot(features, waiting):
         state["indicators"] = indicators
     try:
-        state["strategy"] = strategy.snapshot()
+        # As it will come back, and a copy: whoever writes it down may do so in another thread.
+        state["strategy"] = json.loads(json.dumps(strategy.snapshot(), allow_nan=False))
     except Exception as error:
         log.error("snapshot_failed", strategy=strategy.name, error=repr(error))
     return state

@@ -198,12 +198,16 @@ async def test_after_failures_the_next_windows_wait_longer_each_time():
     await world.close()
 
 
-async def test_a_snapshot_that_fails_does_not_cost_the_checkpoint():
+@pytest.mark.parametrize(
+    "snapshot", [boom, lambda: {"seen": {1, 2}}, lambda: {"mean": float("nan")}]
+)
+async def test_a_snapshot_that_fails_does_not_cost_the_checkpoint(snapshot):
     strategy = Scripted()
-    strategy.snapshot = boom
+    strategy.snapshot = snapshot
     world = World(strategy)
     await world.open()
     assert "strategy" not in world.trader.checkpoint()
+    json.dumps(world.trader.checkpoint(), allow_nan=False)
     await world.close()
     assert world.store.checkpoint["at_ns"] > 0
 
