@@ -11,7 +11,7 @@ from store.database import Database
 from store.session_halts import forget_session_halts
 from store.urls import urls
 from tasks.agent_files import read_agents
-from tasks.attending import Around, attend, look_around, settle_runs
+from tasks.attending import Around, attend, look_around, stand_by
 from tasks.collecting import keep_collecting
 from tasks.guards import halt_reason
 from tasks.orphans import end_orphans
@@ -65,9 +65,11 @@ async def _attend(
         reason = halted or await risk.stop_reason(database, agent.name)
         if not has_file and not agent.lease_live:
             reason = reason or "its file is wrong or gone"
+        if not agent.desired:
+            reason = reason or agent.reason or "it is not to trade"
         if reason:
-            await settle_runs(database, agent.name, around)
-            return Decision(agent.name, Step.NONE, reason)
+            may_settle = has_file and not halted
+            return await stand_by(database, agent, around, reason, may_settle=may_settle)
         return await attend(database, settings, agent, around)
     except Exception as error:
         log.error("agent_not_attended", agent=agent.name, reason=repr(error))

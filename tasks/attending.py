@@ -29,6 +29,7 @@ from tasks.floor_watch import BACK
 from tasks.holders import is_dead, kill_process
 from tasks.run_events import SessionEvent, tell_event
 from tasks.session_processes import Here, look_here
+from tasks.session_settling import unsettled_ended
 from tasks.signs import SETTLE_S
 from tasks.standing import (
     CANCEL_HALT_S,
@@ -48,6 +49,8 @@ FLOWS = ("trade", "collect")
 HOUR_S = 3600.0
 SLOT_S = 60
 """The same cause starts no second run within this."""
+SETTLE_SLOT_S = 300
+"""A window the venue has not resolved yet is asked about again this often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +102,24 @@ async def attend(
     return decision
 
 
-async def settle_runs(database: Database, agent: str, around: Around) -> None:
-    """Put the runs of an agent right that must not trade now."""
-    lease = await leases.holder(database, agent)
-    runs = around.runs.get(deployment_name(agent), [])
-    await put_right(database, runs, holder_of(lease), around)
+async def stand_by(
+    database: Database, agent: AgentOverview, around: Around, reason: str, *, may_settle: bool
+) -> Decision:
+    """Put the runs of an agent right that must not trade, and have its last windows settled."""
+    lease = await leases.holder(database, agent.name)
+    runs = around.runs.get(deployment_name(agent.name))
+    if runs is None:
+        return Decision(agent.name, Step.NONE, reason)
+    stands = await put_right(database, runs, holder_of(lease), around)
+    busy = agent.lease_live or Standing.COMING in stands
+    if busy or not may_settle or not (left := await unsettled_ended(database, agent.name)):
+        return Decision(agent.name, Step.NONE, reason)
+    why = f"{len(left)} windows are left to settle"
+    key = f"{agent.name}-settle-{int(time.time() // SETTLE_SLOT_S)}"
+    await start_run(
+        deployment_name(agent.name), key, name=f"{agent.name} settle: {why}", tags=["settle"]
+    )
+    return Decision(agent.name, Step.SETTLE, why)
 
 
 def holder_of(lease: LeaseStatus | None) -> Holder:

@@ -30,11 +30,12 @@ async def end_orphans(processes: Iterable[SessionProcess], trading: Collection[s
     trading
         Flow runs that hold a live lease.
     """
-    done = []
+    done: list[str] = []
+    doubtful = [one for one in processes if one.orphan or one.run_id not in trading]
+    if not doubtful:
+        return done
     async with get_client() as client:
-        for process in processes:
-            if process.run_id in trading and not process.orphan:
-                continue
+        for process in doubtful:
             try:
                 run = await client.read_flow_run(UUID(process.run_id))
             except (ObjectNotFound, ValueError):

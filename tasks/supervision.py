@@ -11,6 +11,8 @@ class Step(StrEnum):
     NONE = "none"
     START = "start"
     PAUSE = "pause"
+    SETTLE = "settle"
+    """It must not trade; a session books what its last windows brought."""
     FAILED = "failed"
     """Nothing could be done about it; the reason says why."""
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 import flows.supervise as module
+from models.markets import Outcome
 from models.settings import Settings
 from store import agents, risk
 from store.database import Database
@@ -16,6 +17,7 @@ from tasks.holders import process_name
 from tasks.session_processes import Here
 from tasks.standing import Holder
 from tasks.supervision import Step
+from tests.tasks.risk_rows import add_market, add_position, window
 
 AGENT = "momentum-btc-15m"
 HERE = Here({}, None)
@@ -85,24 +87,52 @@ async def test_an_agent_without_a_deployment_is_told_not_started(database: Datab
     assert "is not deployed" in decision.reason
 
 
-async def test_what_must_not_trade_is_not_started_but_its_runs_are_put_right(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+async def stop(database: Database, how: str) -> None:
+    """Keep the agent from trading in one of the ways there are."""
+    if how == "breaker":
+        row = {"status": "tripped", "reason": "x"}
+        await risk.save_breaker(database, f"agent-losses:{AGENT}", row)
+    elif how == "kill switch":
+        await risk.throw_kill(database, risk.Kill("x", "tester", 1))
+    elif how == "pause":
+        await agents.pause(database, AGENT, "x")
+
+
+@pytest.mark.parametrize(
+    ("how", "given", "reason"),
+    [
+        ("file", {"has_file": False}, "its file is wrong or gone"),
+        ("halt", {"halted": "the floor is halted: x"}, "the floor is halted: x"),
+        ("breaker", {}, f"breaker agent-losses:{AGENT}: x"),
+        ("kill switch", {}, "the kill switch is thrown: x"),
+        ("pause", {}, "x"),
+    ],
+)
+async def test_what_must_not_trade_is_not_started(
+    database: Database, how: str, given: dict[str, Any], reason: str
 ) -> None:
-    looked: list[str] = []
+    await stop(database, how)
+    decision = await attend(database, **given)
+    assert decision.step is Step.NONE
+    assert decision.reason.startswith(reason)
 
-    async def settle(database: Database, agent: str, around: Around) -> None:
-        looked.append(agent)
 
-    monkeypatch.setattr(module, "settle_runs", settle)
-    wrong = await attend(database, has_file=False)
-    assert (wrong.step, wrong.reason) == (Step.NONE, "its file is wrong or gone")
-    halted = await attend(database, halted="the floor is halted: a drill")
-    assert (halted.step, halted.reason) == (Step.NONE, "the floor is halted: a drill")
-    await risk.save_breaker(database, f"agent-losses:{AGENT}", {"status": "tripped", "reason": "x"})
-    decision = await attend(database)
-    assert (decision.step, decision.reason) == (Step.NONE, f"breaker agent-losses:{AGENT}: x")
-    await risk.forget_breaker(database, f"agent-losses:{AGENT}")
-    await risk.throw_kill(database, risk.Kill("a drill", "tester", 1))
-    decision = await attend(database)
-    assert decision.step is Step.NONE and "kill switch is thrown: a drill" in decision.reason
-    assert looked == [AGENT] * 4
+@pytest.mark.parametrize(("how", "settles"), [("pause", True), ("breaker", True), ("halt", False)])
+async def test_windows_that_a_stopped_agent_left_are_settled_by_a_session(
+    database: Database, monkeypatch: pytest.MonkeyPatch, how: str, settles: bool
+) -> None:
+    started: list[str] = []
+
+    async def start(deployment: str, key: str, name: str, tags: list[str]) -> str:
+        started.append(name)
+        return key
+
+    monkeypatch.setattr(attending, "start_run", start)
+    await stop(database, how)
+    halted = "the floor is halted: x" if how == "halt" else ""
+    over = await add_market(database, window(left_s=-2))
+    await add_position(database, AGENT, over, Outcome.UP, shares=20, paid=8)
+    decision = await attend(database, halted=halted)
+    name = f"{AGENT} settle: 1 windows are left to settle"
+    assert started == ([name] if settles else [])
+    assert decision.step is (Step.SETTLE if settles else Step.NONE)

@@ -15,15 +15,16 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling, Completed, Crashed, Running, State
 
+from flows.supervise import supervise
 from models.settings import Settings, load_settings
-from store import agents, leases
+from store import agents, leases, state
 from store.database import Database
 from store.leases import Lease
 from store.session_halts import session_halt
 from store.urls import urls
 from tasks import attending, orphans
 from tasks.agent_files import find_agent
-from tasks.attending import attend, look_around, settle_runs
+from tasks.attending import attend, look_around, stand_by
 from tasks.deployments import deployment_name, open_runs
 from tasks.holders import process_name
 from tasks.session_processes import RUN_MARK, look_here
@@ -89,6 +90,11 @@ class Stage:
         settings = self.settings.model_copy(update=changes)
         return await attend(self.database, settings, agent, around)
 
+    async def stand_by(self) -> Decision:
+        (agent,) = await agents.agent_overview(self.database)
+        around = await look_around(self.database, self.settings)
+        return await stand_by(self.database, agent, around, "a test", may_settle=False)
+
     async def open(self) -> list[FlowRun]:
         return (await open_runs(["trade"]))[deployment_name(AGENT)]
 
@@ -116,7 +122,7 @@ async def cancelled(stage: Stage) -> dict[str, Any]:
     asked = await session_halt(stage.database, str(run.id))
     before = await stage.state(run)
     await leases.release(stage.database, lease)
-    await settle_runs(stage.database, AGENT, await look_around(stage.database, stage.settings))
+    await stage.stand_by()
     return {"early": early, "asked": asked, "before": before, "after": await stage.state(run)}
 
 
@@ -189,6 +195,17 @@ async def outliving_its_run(stage: Stage) -> dict[str, Any]:
     return {"found": len(here), "lives": lives, "told": len(told)}
 
 
+async def while_halted(stage: Stage) -> dict[str, Any]:
+    """The flow itself: halted it starts nothing, and still keeps the books of what all is worth."""
+    for open_run in await stage.open():
+        await stage.set(open_run, Completed())
+    await stage.database.execute("DELETE FROM performance_metrics")
+    await state.set_halt(stage.database, "a drill")
+    told = await supervise()
+    saved = await stage.database.fetch("SELECT * FROM performance_metrics")
+    return {"told": told, "open": len(await stage.open()), "saved": len(saved)}
+
+
 async def supervise_runs(client: PrefectClient) -> dict[str, Any]:
     settings = load_settings()
     async with Database(urls(settings).database, max_size=2) as database:
@@ -202,5 +219,6 @@ async def supervise_runs(client: PrefectClient) -> dict[str, Any]:
                 killed_with_its_worker,
                 crashing_before_it_trades,
                 outliving_its_run,
+                while_halted,
             )
         }

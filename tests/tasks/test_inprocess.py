@@ -97,6 +97,12 @@ def test_a_process_that_outlives_its_run_is_ended_and_no_other(seen: dict[str, A
     assert found == {"found": 4, "lives": lives, "told": 1}
 
 
+def test_a_halted_floor_starts_nothing_and_keeps_its_books(seen: dict[str, Any]) -> None:
+    found = seen["while_halted"]
+    assert (found["told"], found["open"]) == ("the floor is halted: a drill", 0)
+    assert found["saved"] >= 1
+
+
 @pytest.mark.parametrize(
     "entrypoint",
     ["", "good", "flows/supervise.py:supervise", "tests.tasks.sample_flows.not_a_flow"],
