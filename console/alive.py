@@ -15,17 +15,18 @@ STARTING_S = 180.0
 """A program may wait this long for what it needs; its launcher gives up after two minutes."""
 
 
-def ailing(home: Path, names: list[str]) -> list[str]:
-    """Return what does not run here as it should, one line each."""
+def ailing(home: Path, names: list[str], now: float | None = None) -> list[str]:
+    """Return what does not run here as it should at `now` (epoch seconds), one line each."""
     floor = read_floor(home)
     if not names:
         if floor is None or floor.identity.process() is None:
             return ["nothing was started here"]
         names = floor.programs
-    return [f"{name}: {reason}" for name in names if (reason := _reason(home, name))]
+    moment = time.time() if now is None else now
+    return [f"{name}: {reason}" for name in names if (reason := _reason(home, name, moment))]
 
 
-def _reason(home: Path, name: str) -> str:
+def _reason(home: Path, name: str, now: float) -> str:
     launch = read_launch(home, name)
     if launch is None:
         return "was never started"
@@ -33,7 +34,8 @@ def _reason(home: Path, name: str) -> str:
         return ""
     if launch.identity.process() is None:
         return "ended"
-    if launch.state == "waiting" and time.time() - launch.created > STARTING_S:
+    started = launch.starts[-1] if launch.starts else launch.created
+    if launch.state == "waiting" and now - started > STARTING_S:
         return launch.note or "waits"
     return ""
 

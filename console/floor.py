@@ -38,7 +38,8 @@ from console.waits import is_ready
 from models.errors import FloorError, NotReady
 from models.settings import Settings
 
-START_SECONDS = 240.0
+START_SECONDS = 480.0
+"""Ten times what an idle machine needs: a busy one is no reason to give up."""
 STOP_SECONDS = 60.0
 GIVE_UP_STARTS = 3
 """A program that was started this often before it served will not serve."""

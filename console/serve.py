@@ -14,7 +14,7 @@ import typer
 from console.environment import HERE, PROGRAM, SUPERVISED_HOME
 from console.launch import become, first_record, prepare_signals, wait_for_needs
 from console.processes import find_program
-from console.records import run_folder
+from console.records import run_folder, write_launch
 from models.errors import ConfigError
 from models.settings import load_settings
 from tasks.logs import configure_logs
@@ -36,5 +36,8 @@ def serve(name: Name) -> None:
     configure_logs(settings.log_level)
     prepare_signals()
     record = first_record(home, program, "")
-    wait_for_needs(program, settings, "", lambda _: None)
+    write_launch(home, name, record)
+    wait_for_needs(
+        program, settings, "", lambda note: write_launch(home, name, replace(record, note=note))
+    )
     become(program, settings, replace(record, state="running"))

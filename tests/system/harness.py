@@ -28,7 +28,7 @@ class Floor:
     settings: Settings
     log: list[str] = field(default_factory=list)
 
-    def command(self, *words: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    def command(self, *words: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "console.cli", *words],
             cwd=ROOT,

@@ -48,7 +48,7 @@ class Host:
     network: "subprocess.Popen[bytes] | None"
     """Keeps the host's network namespace, and its end of the wire."""
 
-    def command(self, *words: str, timeout: float = 300) -> "subprocess.CompletedProcess[str]":
+    def command(self, *words: str, timeout: float = 600) -> "subprocess.CompletedProcess[str]":
         enter = [] if self.network is None else [*ENTER, str(self.network.pid)]
         return subprocess.run(
             [*enter, sys.executable, "-m", "console.cli", *words],

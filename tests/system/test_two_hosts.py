@@ -30,7 +30,7 @@ from tests.system.harness import Floor, free_ports
 from tests.system.hosts import Host, host, namespaces
 from tests.system.test_floor import assert_books_agree
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 MAKER = "market-maker-btc-15m"
 AGENTS = (MAKER, "momentum-btc-15m")
@@ -67,13 +67,7 @@ def second_server(
     environment = child_environment(settings, server=True)
     with (settings.floor_home / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-    ready = f"http://127.0.0.1:{settings.prefect_port}/api/ready"
     try:
-        floor.until(
-            "a second Prefect server serves",
-            lambda: httpx.get(ready, timeout=5, trust_env=False).is_success,
-            PATIENCE_S,
-        )
         yield process
     finally:
         process.kill()
@@ -99,6 +93,12 @@ def hosts(
             start.start()
         for start in starts:
             start.join()
+        ready = f"http://127.0.0.1:{more[0]}/api/ready"
+        floor.until(
+            "the second Prefect server serves",
+            lambda: httpx.get(ready, timeout=5, trust_env=False).is_success,
+            PATIENCE_S,
+        )
         floor.log.append(f"hosts have a network of their own: {namespaces()}")
         yield both[0], both[1]
         if floor.log:
