@@ -162,6 +162,11 @@ class MarketData:
         until = min(book_ns, self._spot_recv_ns.get(asset, 0) + self._max_spot_ns)
         return until if self.fresh(ladder, asset, until) else 0
 
+    def unseen_until_ns(self, asset: str, until_ns: int) -> int:
+        """How long orders may stand that were taken over, without a book seen here: `until_ns` at
+        most, and while the price that the session before heard last is young enough."""
+        return min(until_ns, self._spot_recv_ns.get(asset, 0) + self._max_spot_ns)
+
     def spot_heard_ns(self) -> dict[str, int]:
         """When each asset's price was last heard."""
         return dict(self._spot_recv_ns)

@@ -98,34 +98,19 @@ class Trader:
         self._on_beat = on_beat
         self._on_decision = on_decision or (lambda: None)
         self._data = MarketData(
-            self.orders,
-            self.portfolio,
-            settings.max_book_age_s,
-            settings.max_spot_age_s,
+            self.orders, self.portfolio, settings.max_book_age_s, settings.max_spot_age_s,
             Indicators(strategy.indicators()),
-        )
+        )  # fmt: skip
         self.standing = Standing(self.orders, self.portfolio, self._data, clock)
         self._reporter = Reporter(spec.name, journal, notices)
         self._desk = Desk(
-            spec.name,
-            self.orders,
-            self.portfolio,
-            journal,
-            limits,
-            clock,
-            self.standing,
-            self._reporter.breaker,
-            floor,
-        )
+            spec.name, self.orders, self.portfolio, journal, limits, clock, self.standing,
+            self._reporter.breaker, floor,
+        )  # fmt: skip
         self._hearing = Hearing(
-            self._data,
-            self.orders,
-            self._desk,
-            journal,
-            discovery,
-            clock,
+            self._data, self.orders, self._desk, journal, discovery, clock,
             lambda: self._spawn(self._reconcile(), "reconcile"),
-        )
+        )  # fmt: skip
         self._failures = Failures(self._reporter, settings, clock)
         self._suspension = Suspension(
             spec.name, self.orders, journal, clock, self._rouse, self._spawn, self._end_all
@@ -210,7 +195,7 @@ class Trader:
         condition_id = market.condition_id
         window = Window(
             self._strategy, state.view, self._desk, self.orders, self._clock, quit_ns, self._beat,
-            self._data.paces.pop(condition_id, None), self._settings.adopt_s, self._on_decision,
+            self._data.paces.pop(condition_id, None), self._seen_by_ns(market), self._on_decision,
         )  # fmt: skip
         state.window = window
         self._changed()
@@ -238,6 +223,10 @@ class Trader:
             self._counted["decisions"] += window.decisions
             if not self._windows:
                 self._idle.set()
+
+    def _seen_by_ns(self, market: Market) -> int:
+        until_ns = self._clock.now_ns() + round(self._settings.adopt_s * SECOND_NS)
+        return self._data.unseen_until_ns(market.asset, until_ns)
 
     async def _guard(self, window: Window) -> None:
         """After its strategy failed: what guards the position stays on watch to the end."""

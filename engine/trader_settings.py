@@ -24,7 +24,8 @@ class TraderSettings:
     resolution_most_s: float = 30.0
     confirm_s: float = 60.0
     """How long a settlement waits for fills that are not on the chain yet."""
-    adopt_s: float = 2.0
-    """How long orders that were taken over stand while the first book and price are under way."""
+    adopt_s: float = 5.0
+    """How long orders that were taken over stand while the first book and price are under way;
+    never longer than the price that the session before heard last is young enough."""
     unclaimed_s: float = 10.0
     """Orders that were taken over are cancelled when nobody trades their market by then."""

@@ -12,7 +12,6 @@ from engine.pace import ON_TICK, ON_TIMER, Pace
 from engine.told import Told
 from engine.view import MarketView
 from models.errors import StoreUnavailable
-from models.units import SECOND_NS
 from strategies.base import Execute, Place, Strategy, Target
 
 __all__ = ["StrategyFailed", "Window"]
@@ -28,8 +27,8 @@ class Window:
     ----------
     memory
         Where a session before was in this window, as `snapshot` returned it.
-    adopt_s
-        How long orders that were taken over stand while the data are not fresh yet.
+    seen_by_ns
+        Until when orders that were taken over stand although the data are not fresh yet.
     on_decision
         Called before anything is sent that would be sent twice if it were wished for again.
 
@@ -53,7 +52,7 @@ class Window:
         quit_ns: int,
         on_beat: Callable[[], None],
         memory: Mapping[str, Any] | None = None,
-        adopt_s: float = 0.0,
+        seen_by_ns: int = 0,
         on_decision: Callable[[], None] = lambda: None,
     ) -> None:
         self.view = view
@@ -68,7 +67,7 @@ class Window:
         if memory is not None:
             self._pace.restore(memory)
         self._told = Told(None if memory is None else memory.get("told"))
-        self._adopt_ns = round(adopt_s * SECOND_NS)
+        self._seen_by_ns = seen_by_ns
         self._wake: asyncio.Future[None] | None = None
         self._eager = False
         self._stopping = False
@@ -165,13 +164,12 @@ class Window:
 
     async def _until_seen(self) -> None:
         """Let orders that were taken over stand until there is a book to judge them by."""
-        until_ns = self._clock.now_ns() + self._adopt_ns
         self._eager = True
         while self.view.open_orders and not self._over():
             self.view.now_ns = self._clock.now_ns()
-            if self.view.fresh or self.view.now_ns >= until_ns:
+            if self.view.fresh or self.view.now_ns >= self._seen_by_ns:
                 break
-            await self._wait_until(until_ns)
+            await self._wait_until(self._seen_by_ns)
         self._eager = False
 
     async def _until_resumed(self) -> bool:

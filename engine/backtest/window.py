@@ -56,7 +56,7 @@ class TapeWindow:
         quit_ns: int,
         start: Start,
         memory: Mapping[str, Any] | None = None,
-        adopt_ns: int = 0,
+        seen_by_ns: int = 0,
     ) -> None:
         self.state = state
         self.view = state.view
@@ -71,7 +71,7 @@ class TapeWindow:
         if memory is not None:
             self.pace.restore(memory)
         self._told = Told(None if memory is None else memory.get("told"))
-        self._seen_by_ns = adopt_ns
+        self._seen_by_ns = seen_by_ns
         self._strategy = strategy
         self._desk = desk
         self._orders = orders

@@ -228,7 +228,7 @@ class ReplayedAgent(Agent):
         memory = self.data.paces.pop(condition_id, None)
         window = ReplayedWindow(
             self.strategy, state, self.desk, self.orders, quit_ns, self._start, memory,
-            self._clock.now_ns() + self.adopt_ns,
+            self.data.unseen_until_ns(state.market.asset, self._clock.now_ns() + self.adopt_ns),
         )  # fmt: skip
         state.window = window
         self.windows.append(window)

@@ -92,13 +92,14 @@ async def test_orders_wait_for_the_first_book_instead_of_being_pulled_for_stale_
     await world.close()
 
 
-async def test_orders_nobody_can_judge_go_after_two_seconds():
+@pytest.mark.parametrize(("gap_s", "stand_s"), [(0.5, 5.0), (2.5, 3.5), (5.75, 0.25)])
+async def test_orders_nobody_can_judge_go_after_five_seconds_or_with_the_last_price(gap_s, stand_s):
     world = World(Scripted(on_tick=lambda view: [BOTH]))
     await world.open()
     await world.run(10)
     world.venue.snapshot = lambda market: None
-    await hand_over(world, Scripted(on_tick=lambda view: [BOTH]))
-    await world.clock.advance(1.9)
+    await hand_over(world, Scripted(on_tick=lambda view: [BOTH]), gap_s)
+    await world.clock.advance(stand_s - 0.1)
     assert len(world.resting()) == 2
     await world.clock.advance(0.2)
     assert world.resting() == []
