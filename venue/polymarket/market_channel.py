@@ -58,7 +58,7 @@ class MarketTiming:
     A market of ours that trades is heard several times a second, so this is long for it, and one
     that is quiet costs a question every three seconds. With `check_s` and `recheck_s` a frozen
     socket is found out within some five seconds, if its book moves."""
-    recheck_s: float = 0.5
+    recheck_s: float = 1.0
     """Pause before a difference is looked at a second time: it may have been under way."""
     unconfirmed_s: float = 30.0
     """Silence that nobody could explain for this long is taken for a frozen socket."""
