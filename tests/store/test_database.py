@@ -80,3 +80,28 @@ async def test_callers_beyond_the_bound_wait_their_turn(clean_postgres_url: str)
             )
         )
     assert max(row["n"] for row in counts if row) <= 2
+
+
+async def test_a_statement_that_takes_too_long_is_cut_off_and_the_pool_goes_on(
+    clean_postgres_url: str,
+) -> None:
+    async with Database(clean_postgres_url, max_size=1) as db:
+        await db.execute("SELECT 1")
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable, match="went away"):
+            await db.execute("SELECT pg_sleep(60)", answer_s=0.2)
+        with pytest.raises(StoreUnavailable, match="went away"):
+            async with db.transaction(0.2) as connection:
+                await connection.execute("SELECT 1")
+                await connection.execute("SELECT pg_sleep(60)")
+        assert time.monotonic() - began < 30
+        assert await db.fetch_one("SELECT 1 AS one", answer_s=30) == {"one": 1}
+
+
+async def test_a_transaction_cut_off_in_the_middle_leaves_nothing(clean_postgres_url: str) -> None:
+    async with Database(clean_postgres_url, max_size=1) as db:
+        with pytest.raises(StoreUnavailable):
+            async with db.transaction(0.3) as connection:
+                await connection.execute("INSERT INTO system_state (key, value) VALUES ('a', '1')")
+                await connection.execute("SELECT pg_sleep(60)")
+        assert await db.fetch("SELECT key FROM system_state") == []

@@ -144,3 +144,36 @@ async def test_racing_holders_never_overlap(wide: Database) -> None:
     tokens = [row["token"] for row in rows]
     assert tokens == sorted(tokens)
     assert len(set(tokens)) >= 13
+
+
+async def test_a_prepared_successor_is_heard_of_at_the_next_renewal(db: Database) -> None:
+    assert not await leases.announce(db, "alpha", "run-2"), "nobody has held it yet"
+    lease = await leases.acquire(db, "alpha", "one", 30, "run-1")
+    assert lease is not None
+    assert await leases.renew(db, lease) == ""
+    assert await leases.announce(db, "alpha", "run-2")
+    assert await leases.renew(db, lease, "btc-updown-15m-1") == "run-2"
+    status = await leases.holder(db, "alpha")
+    assert status is not None
+    assert (status.successor, status.flow_run_id) == ("run-2", "run-1")
+    await leases.announce(db, "alpha", "run-3")
+    assert await leases.renew(db, lease) == "run-3"
+
+
+async def test_a_successor_that_fell_silent_counts_as_gone(db: Database) -> None:
+    lease = await leases.acquire(db, "alpha", "one", 30)
+    assert lease is not None
+    await leases.announce(db, "alpha", "run-2")
+    await db.execute("UPDATE agent_leases SET successor_at = successor_at - interval '11 seconds'")
+    assert await leases.renew(db, lease) == ""
+    assert [status.successor for status in await leases.all(db)] == [""]
+
+
+async def test_whoever_takes_the_lease_has_no_successor_yet(db: Database) -> None:
+    first = await leases.acquire(db, "alpha", "one", 30)
+    assert first is not None
+    await leases.announce(db, "alpha", "run-2")
+    await leases.release(db, first)
+    second = await leases.acquire(db, "alpha", "two", 30, "run-2")
+    assert second is not None
+    assert await leases.renew(db, second) == ""

@@ -153,7 +153,7 @@ async def test_orders_and_fills_of_an_outage_are_there_afterwards_once_and_in_or
                 await journal.fill(fill)
                 await journal.order_changed(order.to(OrderState.FILLED))
                 booked.append(fill)
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.02)
 
         async def trade_on(orders: int) -> None:
             goal = len(booked) + orders
@@ -172,6 +172,7 @@ async def test_orders_and_fills_of_an_outage_are_there_afterwards_once_and_in_or
                 assert journal.away_s > 0
                 assert journal.behind > 0
                 await server.do(come_back)
+                await until(lambda: journal.behind == 0)
                 await trade_on(10)
             stop.set()
             await trading
