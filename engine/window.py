@@ -86,8 +86,8 @@ class Window:
 
     def touch(self) -> None:
         """Something in view changed."""
-        promised = self._desk.promised(self.view.market.condition_id)
-        if self._pace.touch() or self._eager or promised:
+        dirtied = self._pace.touch() or self._eager
+        if dirtied or self._desk.promised(self.view.market.condition_id):
             self.kick()
 
     def tell(self, hook: str, news: object) -> None:
