@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import redis
 
-from console.environment import prefect_api_url
+from console.environment import prefect_api_url, prefect_login
 from console.findings import Finding, fail, guarded, ok, warn
 from console.records import FloorRecord
 from console.status import gather
@@ -101,7 +101,8 @@ def redis_server(settings: Settings) -> list[Finding]:
 def prefect(settings: Settings) -> list[Finding]:
     """Ask Prefect's server, and whether its scheduler really schedules."""
     api = prefect_api_url(settings)
-    with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
+    login = prefect_login(settings)
+    with httpx.Client(timeout=TIMEOUT_S, trust_env=False, auth=login) as client:
         try:
             client.get(f"{api}/ready").raise_for_status()
             version = client.get(f"{api}/admin/version").raise_for_status().json()

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from console.environment import prefect_environment, prefect_ui_url
+from console.environment import prefect_api_url, prefect_ui_url
 from models.errors import FloorError
 from models.settings import Settings
 
@@ -25,9 +25,12 @@ async def _start(settings: Settings, deployment: str, parameters: dict[str, Any]
     from prefect.client.orchestration import PrefectClient
     from prefect.exceptions import ObjectNotFound
 
-    api = prefect_environment(settings, server=False)["PREFECT_API_URL"]
+    api = prefect_api_url(settings)
+    login = settings.prefect_auth.get_secret_value() if settings.prefect_auth else None
     try:
-        async with PrefectClient(api, httpx_settings={"timeout": 10.0}) as client:
+        async with PrefectClient(
+            api, auth_string=login, httpx_settings={"timeout": 10.0}
+        ) as client:
             found = await client.read_deployment_by_name(deployment)
             run = await client.create_flow_run_from_deployment(found.id, parameters=parameters)
     except ObjectNotFound:

@@ -293,6 +293,15 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _real_key_signs_nothing_simulated(self) -> Self:
+        if self.sim_wallet_key is not None and self.sim_wallet_key == self.polymarket_private_key:
+            raise ValueError(
+                "SIM_WALLET_KEY is POLYMARKET_PRIVATE_KEY: what it signs for the simulator would "
+                "be valid at the venue; use a key without money"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _open_servers_ask_who_it_is(self) -> Self:
         login = self.prefect_auth.get_secret_value() if self.prefect_auth is not None else ""
         if login and not all(login.partition(":")):

@@ -159,6 +159,40 @@ def test_key_without_0x_is_the_same_key() -> None:
     assert settings.polymarket_private_key.get_secret_value() == KEY
 
 
+def test_the_key_of_a_real_wallet_signs_nothing_simulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = refusal(monkeypatch, SIM_WALLET_KEY=KEY, POLYMARKET_PRIVATE_KEY=KEY)
+    assert line.startswith("SIM_WALLET_KEY is POLYMARKET_PRIVATE_KEY")
+    assert KEY not in line
+
+
+def test_servers_others_can_reach_ask_for_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "set PREFECT_AUTH" in refusal(monkeypatch, LISTEN_HOST="0.0.0.0")
+    monkeypatch.setenv("PREFECT_AUTH", "floor:word")
+    assert load_settings().listen_host == "0.0.0.0"
+
+
+@pytest.mark.parametrize("login", ["hunter2", ":hunter2", "hunter2:"])
+def test_a_login_is_user_and_password_and_never_shown(
+    monkeypatch: pytest.MonkeyPatch, login: str
+) -> None:
+    line = refusal(monkeypatch, PREFECT_AUTH=login)
+    assert line == "PREFECT_AUTH=(not shown): must be user:password"
+
+
+def test_a_named_hosts_worker_bears_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().worker_name == "traders"
+    monkeypatch.setenv("HOST_NAME", "frankfurt-1")
+    assert load_settings().worker_name == "traders-frankfurt-1"
+    monkeypatch.setenv("HOST_NAME", "a:b")
+    assert "HOST_NAME='a:b'" in refusal(monkeypatch)
+
+
+def test_the_simulator_is_here_unless_it_is_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().simulator_url == "http://127.0.0.1:9001"
+    monkeypatch.setenv("SIM_URL", "http://simulator:9001/")
+    assert load_settings().simulator_url == "http://simulator:9001"
+
+
 def test_words_may_be_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADING_MODE", "Paper")
     monkeypatch.setenv("LOG_LEVEL", "debug")

@@ -16,6 +16,13 @@ def test_simulated_addresses_are_all_local(settings: Settings) -> None:
     assert all("127.0.0.1:9123" in getattr(where, name) for name in where.__slots__)
 
 
+def test_a_simulator_elsewhere_is_asked_there_for_everything(settings: Settings) -> None:
+    where = endpoints(settings.model_copy(update={"sim_url": "https://sim.example:9"}))
+    assert where.clob == "https://sim.example:9/clob"
+    assert where.ws_user == "wss://sim.example:9/ws/user"
+    assert all("://sim.example:9/" in getattr(where, name) for name in where.__slots__)
+
+
 def test_paper_sends_orders_home_and_reads_the_live_market(settings: Settings) -> None:
     paper = endpoints(settings.model_copy(update={"trading_mode": TradingMode.PAPER}))
     live = endpoints(settings.model_copy(update={"trading_mode": TradingMode.LIVE}))

@@ -38,6 +38,14 @@ def test_simulated_trading_never_uses_the_live_key(settings: Settings) -> None:
     assert signing_key(settings).get_secret_value() != KEY
 
 
+def test_a_simulated_wallet_may_be_given_and_is_then_not_kept(settings: Settings) -> None:
+    given = settings.model_copy(update={"sim_wallet_key": SecretStr(KEY)})
+    assert signing_key(given).get_secret_value() == KEY
+    assert not (settings.floor_home / "credentials").exists()
+    both = {"trading_mode": TradingMode.LIVE, "polymarket_private_key": SecretStr("0x" + "2b" * 32)}
+    assert signing_key(given.model_copy(update=both)).get_secret_value() != KEY
+
+
 def test_live_trading_uses_the_given_key_in_either_spelling(tmp_path: Path) -> None:
     assert signing_key(live(tmp_path, KEY)).get_secret_value() == KEY
     assert signing_key(live(tmp_path, KEY[2:].upper())).get_secret_value() == KEY
