@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from models.settings import Liquidity
-from tests.parity.sessions import PARAMETERS, Place, agent, simulator, trade
+from tests.parity.sessions import LEAST, PARAMETERS, Place, agent, simulator, trade
 from tests.parity.wanton import Wanton, wanton
 
 SECONDS = 40.0
@@ -56,4 +56,6 @@ async def _record(home: Path) -> dict[str, Path]:
 
 async def _session(place: Place, strategy: str, home: Path, nonce: int) -> Path:
     name = f"{strategy}-{place.name}"
-    return await trade(place, agent(name, strategy), nonce, home / f"{name}.rec", SECONDS)
+    least = LEAST[strategy] if place.name == Liquidity.REPLAY else 0
+    path = home / f"{name}.rec"
+    return await trade(place, agent(name, strategy), nonce, path, SECONDS, least=least)

@@ -37,6 +37,10 @@ from venue.simulator.liquidity import SEEN_LEVELS
 from venue.simulator.server import RunningSimulator, start_simulator
 
 WINDOW_S = 24
+LEAST = {"momentum": 2, "market-maker": 10, "mean-reversion": 2}
+"""Orders over recorded books that must have filled before a session ends."""
+MOST_S = 160.0
+"""Longest session."""
 SERIES = Series("BTC", "15m")
 
 PARAMETERS: Mapping[str, Mapping[str, Any]] = {
@@ -94,6 +98,7 @@ class MemoryJournal:
 
     def __init__(self, state: JournalState | None = None) -> None:
         self.state = state or JournalState((), (), (), 0, 0, None)
+        self.filled: set[str] = set()
         self.results: list[WindowResult] = []
         self.checkpoints: list[Mapping[str, Any]] = []
 
@@ -107,6 +112,7 @@ class MemoryJournal:
         await asyncio.sleep(0)
 
     async def fill(self, fill: Fill) -> None:
+        self.filled.add(fill.order_id)
         await asyncio.sleep(0)
 
     async def conditions_changed(self, changed: Sequence[Condition], market: Market) -> None:
@@ -168,9 +174,13 @@ LIMITS = Limits(200_000_000, 50_000_000, 150_000_000, 150_000_000, 5)
 
 async def trade(
     place: Place, spec: AgentSpec, nonce: int, path: Path, seconds: float,
-    build: Callable[[AgentSpec], Strategy] = strategy_of,
+    build: Callable[[AgentSpec], Strategy] = strategy_of, least: int = 0,
 ) -> Path:  # fmt: skip
-    """Trade window after window for a while; return the recording of it."""
+    """Trade window after window for a while; return the recording of it.
+
+    It goes on, at most to `MOST_S`, until `least` orders have filled: how many do in a given time
+    depends on how busy the machine is.
+    """
     file = RecordingFile(path)
     recorder = Recorder(file.write, SystemClock())
     strategy = build(spec)
@@ -193,7 +203,7 @@ async def trade(
             limits=LIMITS,
         )
         await trader.start()
-        settling = await _follow(trader, discovery, seconds)
+        settling = await _follow(trader, discovery, seconds, lambda: len(journal.filled) >= least)
         await trader.stop("over")
         for task in settling:
             task.cancel()
@@ -212,10 +222,17 @@ async def _connect(place: Place, nonce: int, agent: str) -> PolymarketVenue:
         raise fault
 
 
-async def _follow(trader: Trader, discovery: GammaDiscovery, seconds: float) -> list[Any]:
+async def _follow(
+    trader: Trader, discovery: GammaDiscovery, seconds: float, enough: Callable[[], bool]
+) -> list[Any]:
     """Trade the windows there are until the time is over, settling beside."""
-    until, after_ns, settling = time.monotonic() + seconds, 0, []
-    while time.monotonic() < until:
+    began, after_ns, settling = time.monotonic(), 0, []
+
+    def over() -> bool:
+        took = time.monotonic() - began
+        return took >= MOST_S or (took >= seconds and enough())
+
+    while not over():
         at_s = max(int(time.time()) + 1, after_ns // SECOND_NS)
         start_s = discovery.window_start_s(SERIES.timeframe, at_s)
         market = None
@@ -226,7 +243,8 @@ async def _follow(trader: Trader, discovery: GammaDiscovery, seconds: float) -> 
             continue
         after_ns = market.end_ns
         window = asyncio.create_task(trader.run_window(market))
-        await asyncio.wait({window}, timeout=max(0.0, until - time.monotonic()))
+        while not window.done() and not over():
+            await asyncio.wait({window}, timeout=0.5)
         if not window.done():
             trader.wind_down()
         await window

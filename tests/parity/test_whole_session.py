@@ -1,7 +1,7 @@
 """A whole session of the floor records itself; killed or not, it can be played again."""
 
 import asyncio
-import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,12 +12,19 @@ from store import state
 from store.recording import read_recording
 from strategies.base import Strategy
 from tasks.parity import faults, parity_of
-from tests.tasks.eager import AGENT, Eager, settle_window, trade_window
-from tests.tasks.test_session import Stage, stage, start_process
+from tests.tasks.eager import AGENT, Eager
+from tests.tasks.session_kit import Stage, open_stage
 
-__all__ = ["stage"]
+pytestmark = pytest.mark.timeout(600)
 
-pytestmark = pytest.mark.timeout(240)
+LEASE_S = 120
+"""Long enough that no watchdog ends these tests on a machine that is busy with others."""
+
+
+@pytest.fixture
+async def stage(postgres_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Stage]:
+    async for one in open_stage(postgres_url, redis_url, tmp_path):
+        yield one
 
 
 def eager(spec: AgentSpec) -> Strategy:
@@ -28,35 +35,36 @@ def recordings(floor_home: Path) -> list[Path]:
     return sorted((floor_home / "recordings" / AGENT).glob("*.rec"))
 
 
-async def test_a_killed_session_and_its_successor_decide_the_same_again(
-    stage: Stage,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_killed_session_and_its_successor_decide_the_same_again(stage: Stage) -> None:
     """The one leaves a torn file, the other begins with orders, fills and a checkpoint."""
-    monkeypatch.setenv("RECORD_SESSIONS", "true")
-    process = start_process(stage)
+    words = {"RECORD_SESSIONS": "true", "LEASE_SECONDS": str(LEASE_S)}
+    first = stage.process(**words)
     try:
 
         async def trades() -> bool:
             return await stage.fills() >= 4 and len(await stage.resting()) > 0
 
         await stage.until("the first session trades", trades)
-        process.send_signal(signal.SIGKILL)
     finally:
-        process.kill()
-    process.wait()
+        first.kill()
+        first.wait()
     count = await stage.fills()
-    session = stage.session("next-run", record_sessions=True)
-    assert await session.open() == ""
-    async with session:
-        following = asyncio.create_task(session.follow(trade_window, settle_window))
+    second = stage.process(EAGER_RUN="next-run", **words)
+    try:
 
         async def goes_on() -> bool:
             return await stage.fills() >= count + 4
 
+        async def is_over() -> bool:
+            return second.poll() is not None
+
         await stage.until("the second session trades", goes_on)
         await state.set_halt(stage.database, "test over")
-        await following
+        await stage.until("the second session ends", is_over)
+        assert second.returncode == 0
+    finally:
+        second.kill()
+        second.wait()
     files = recordings(stage.settings.floor_home)
     assert len(files) == 2
     loaded = [one for one in read_recording(files[1]) if isinstance(one, Loaded)]
@@ -69,7 +77,7 @@ async def test_a_killed_session_and_its_successor_decide_the_same_again(
 
 
 async def test_no_session_is_recorded_unless_asked(stage: Stage) -> None:
-    session = stage.session()
+    session = stage.session(lease_seconds=LEASE_S)
     assert await session.open() == ""
     async with session:
         assert session.trader.fatal is None
@@ -78,7 +86,7 @@ async def test_no_session_is_recorded_unless_asked(stage: Stage) -> None:
 
 async def test_a_session_trades_though_it_cannot_be_recorded(stage: Stage) -> None:
     (stage.settings.floor_home / "recordings").write_text("a file where the folder would be")
-    session = stage.session(record_sessions=True)
+    session = stage.session(record_sessions=True, lease_seconds=LEASE_S)
     assert await session.open() == ""
     async with session:
         assert session.trader.fatal is None
