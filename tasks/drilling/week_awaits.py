@@ -23,9 +23,11 @@ WATCHED = (
     "venue/polymarket/client.py",
     "venue/polymarket/session.py",
     "venue/polymarket/limits.py",
-    "store/journal.py",
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "store").glob("journal*.py")),
+    "store/backlog.py",
     "store/database.py",
     "store/fills.py",
+    "store/wal.py",
 )
 """Files whose await points count."""
 

@@ -41,6 +41,7 @@ FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
 ASKS_MOST = 15
 """What a session does before it is killed from outside, if it has not died by itself."""
 AWAITS_MOST = 200
+DOOM_MOST = 60
 FAILURES_MOST = 10
 
 
@@ -83,7 +84,8 @@ def any_ask(rng: random.Random, stage: Stage, wishes: list[OrderRequest]) -> ses
 def any_mishap(rng: random.Random, stage: Stage) -> None:
     """Let the world move or fail a little."""
     kind = rng.choices(
-        ("nothing", "fault", "sweep", "time", "tick", "store", "venue"), (6, 4, 4, 3, 0.1, 0.4, 0.3)
+        ("nothing", "fault", "sweep", "time", "tick", "store", "away", "venue"),
+        (6, 4, 4, 3, 0.1, 0.4, 0.6, 0.3),
     )[0]
     match kind:
         case "fault":
@@ -98,6 +100,12 @@ def any_mishap(rng: random.Random, stage: Stage) -> None:
             stage.change_tick()
         case "store":
             stage.cut_store()
+        case "away":
+            # For a while, most often until after the session's death.
+            if stage.gate.shut and rng.random() < 0.5:
+                stage.gate.open()
+            else:
+                stage.gate.close()
         case "venue":
             stage.kill_exchange()
 
@@ -115,6 +123,8 @@ class Mayhem:
     new_at: int = 0
     """How many kills there were when one last hit a point for the first time."""
     from_outside: int = 0
+    away: int = 0
+    """Sessions during which Postgres was away."""
     orders: int = 0
     fills: int = 0
     agreed: int = 0
@@ -147,15 +157,23 @@ class Mayhem:
 
     def _one_life(self, stage: Stage, wishes: list[OrderRequest]) -> None:
         """Start a session and see it die; half of them, while there are any, at a new point."""
-        at, where = self.rng.randint(1, AWAITS_MOST), frozenset[Point]()
+        at = self.rng.randint(1, AWAITS_MOST) if self.rng.random() < 0.4 else 0
+        where = frozenset[Point]()
         if self.rng.random() < 0.5 and (self.seen - self.hit or self.kills < self.new_at + 40):
             at, where = 0, self.total - self.hit
         before = stage.kills
         ready = stage.begin(
             at, where, listens=self.rng.random() < 0.8, patience_s=self.rng.choice((0.05, 5.0))
         )
-        for _ in range(ASKS_MOST if ready else 0):
+        away = False
+        doomed_at = self.rng.randrange(ASKS_MOST) if self.rng.random() < 0.5 else -1
+        for number in range(ASKS_MOST if ready else 0):
             any_mishap(self.rng, stage)
+            away |= stage.gate.shut
+            # Not all shall die of what follows their start.
+            dooms = number == doomed_at and not where
+            if dooms and stage.ask(session.Doom(self.rng.randint(1, DOOM_MOST))) is None:
+                break
             asks = [any_ask(self.rng, stage, wishes) for _ in range(self.rng.choice((1, 1, 2, 3)))]
             if stage.ask(*asks) is None:
                 break
@@ -165,7 +183,9 @@ class Mayhem:
             self.from_outside += 1
             stage.crash()
         self.kills += stage.kills - before
+        stage.gate.open()
         self._read(stage)
+        self.away += away
         stage.check_nothing_doubled_or_lost()
         if self.rng.random() < 0.3:
             # Long enough for the venue to notice that nobody is there.
@@ -194,6 +214,7 @@ class Mayhem:
         lines = [
             f"seconds               {time.monotonic() - self.began:.0f}",
             f"kills                 {self.kills} ({self.from_outside} of them from outside)",
+            f"Postgres away in      {self.away} sessions",
             f"await points          {len(self.total)} in the source, {len(manager)} of the manager",
             f"  waited at           {len(self.seen)}, {len(self.seen & manager)} of the manager",
             f"  died at             {len(self.hit)}, {len(self.hit & manager)} of the manager",

@@ -24,6 +24,7 @@ from tasks.drilling.week_awaits import Point
 from tasks.drilling.week_clock import SharedClock
 from tasks.drilling.week_process import PATIENCE_S, Died, Process, context
 from tests.orders_model import session
+from tests.orders_model.gate import Gate
 from tests.orders_model.session import START_S, Books, Failed, Ready
 from tests.orders_model.truth import Comparison
 
@@ -59,6 +60,7 @@ class Stage:
         self.diary.touch()
         self.clock = SharedClock(self.home / "clock", (START_S + INTO_S) * SECOND_NS)
         self.http = httpx.Client(timeout=PATIENCE_S)
+        self.gate = Gate(self.database)
         self.db = psycopg.connect(self.database, autocommit=True, row_factory=dict_row)
         self.port = 0
         self.start_exchange()
@@ -137,7 +139,7 @@ class Stage:
         if self.running is not None:
             self.crash()
         spec = session.SessionSpec(
-            self.agent, self.database, self.home, self.home / "clock", self.port, self.diary,
+            self.agent, self.gate.url, self.home, self.home / "clock", self.port, self.diary,
             die_at, die_where, timeout_s=self.timeout_s, patience_s=patience_s, listens=listens,
             market=self.market,
         )  # fmt: skip
@@ -247,17 +249,23 @@ class Stage:
     # --- the truth ----------------------------------------------------------------------------
 
     def check_nothing_doubled_or_lost(self) -> None:
-        """At any moment: what the venue has is in our table, one order for each intent."""
+        """At any moment: what the venue has we have kept, one order for each intent.
+
+        Kept is what stands in the table, or in a local file that a successor brings there.
+        """
+        there = self.ledger()["orders"]
+        # Read before the table, into which they are being brought.
+        files = b"".join(_read(path) for path in (self.home / "spool").glob("*.wal"))
         rows = self.db.execute(
             "SELECT order_id, intent_id FROM orders WHERE agent = %s", (self.agent,)
         ).fetchall()
         intents = {row["order_id"]: row["intent_id"] for row in rows}
-        there = self.ledger()["orders"]
         unknown = [row["order_id"] for row in there if row["order_id"] not in intents]
-        assert not unknown, f"lost: the venue has {unknown}, the orders table has not"
+        unknown = [order_id for order_id in unknown if order_id.encode() not in files]
+        assert not unknown, f"lost: the venue has {unknown}, we have kept nothing of it"
         # One that the venue ended untouched, before we could ask, may have been wished for again.
         took = [row["order_id"] for row in there if row["open"] or row["matched_e6"]]
-        counts = Counter(intents[order_id] for order_id in took)
+        counts = Counter(intents[order_id] for order_id in took if order_id in intents)
         doubled = [intent for intent, n in counts.items() if n > 1]
         assert not doubled, f"duplicates: {[self._life(intent) for intent in doubled]}"
         self.checks += 1
@@ -300,5 +308,13 @@ class Stage:
             self.running.end()
             self.running = None
         self.venue.kill()
+        self.gate.close()
         self.http.close()
         self.db.close()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""

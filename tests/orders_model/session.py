@@ -6,6 +6,7 @@ what the manager did not say itself.
 
 import asyncio
 import logging
+import math
 import os
 import time
 import traceback
@@ -40,6 +41,7 @@ from venue.polymarket.limits import Limits
 from venue.polymarket.user_channel import UserChannel, UserTiming
 from venue.polymarket.ws import LinkTiming
 
+DRAIN_S = 0.5
 GRANT_E6 = 1_000_000_000
 START_S = 1_900_000_800
 SETTINGS = OrderSettings(settle_s=10.0, reconcile_s=20.0, store_retry_s=0.05)
@@ -63,7 +65,7 @@ class SessionSpec:
     die_where: frozenset[Point] = frozenset()
     timeout_s: float = 0.5
     patience_s: float = 5.0
-    """How long the journal tries again while Postgres is away."""
+    """How long the journal waits for Postgres before it writes to its file."""
     listens: bool = True
     market: Market | None = None
     """Its market, if that is known already."""
@@ -219,6 +221,7 @@ class _SessionProcess:
                 lease,
                 spool_dir=spec.home / "spool",
                 patience_s=spec.patience_s,
+                may_trade_until=lambda: math.inf,
             )
         )
         settings = Settings(_env_file=None, floor_home=spec.home, sim_port=spec.port)  # type: ignore[call-arg]
@@ -358,8 +361,10 @@ class _SessionProcess:
                 self.reconnected = True
         await self.orders.work_off()
         await self.orders.flush()
+        await self.journal.drained(DRAIN_S)
         books, doubts = self.orders._books, self.orders._doubts
-        return books.unwritten + (doubts.next_ns is not None) + self.reconnected
+        waiting = books.unwritten + self.journal.behind
+        return waiting + (doubts.next_ns is not None) + self.reconnected
 
     def _books(self) -> Books:
         lives = self.orders._books._lives
