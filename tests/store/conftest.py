@@ -19,6 +19,7 @@ from models.orders import (
 from models.units import SECOND_NS
 from store import agents
 from store.database import Database
+from tests.store.sessions import Link
 
 AGENT = "alpha"
 START_NS = 1_800_000_000 * SECOND_NS
@@ -130,3 +131,8 @@ async def db(clean_postgres_url: str) -> AsyncIterator[Database]:
     async with Database(clean_postgres_url, max_size=6) as database:
         await agents.sync_agents(database, [Make.spec(), Make.spec("beta")])
         yield database
+
+
+@pytest.fixture
+def link(db: Database) -> Link:
+    return Link(db)
