@@ -112,9 +112,22 @@ def _restore_markets(state: Mapping[str, Any], data: MarketData, faults: Faults)
             data.history(str(asset), SpotSource(source)).unpack(rows)
         heard = state.get("spot_heard_ns", {})
         data.hear_spot({str(asset): int(recv_ns) for asset, recv_ns in heard.items()})
-        data.paces.update({str(key): dict(pace) for key, pace in state.get("windows", {}).items()})
+        data.paces.update(
+            {str(key): _window(memory) for key, memory in state.get("windows", {}).items()}
+        )
     except _NONSENSE as error:
         faults.append(f"market data: {error!r}")
+
+
+def _window(memory: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a window's memory, certain to be what `engine.window.Window.snapshot` returned."""
+    return {
+        "next_tick_ns": int(memory["next_tick_ns"]),
+        "dirty": bool(memory["dirty"]),
+        "pulled": bool(memory["pulled"]),
+        "quit_ns": int(memory["quit_ns"]),
+        "told": [int(mark) for mark in memory["told"]],
+    }
 
 
 def _restore_indicators(

@@ -23,6 +23,10 @@ ONCE = (Place, Target, Execute)
 class Window:
     """Runs a strategy in one market, from now until `quit_ns`.
 
+    Everything the strategy is told about this market goes through one loop, so hooks never
+    overlap and each sees the market as it is at its call. Data only mark the window dirty; the
+    loop calls `on_tick` when something changed, at most once per cadence.
+
     Parameters
     ----------
     memory
@@ -31,10 +35,6 @@ class Window:
         Until when orders that were taken over stand although the data are not fresh yet.
     on_decision
         Called before anything is sent that would be sent twice if it were wished for again.
-
-    Everything the strategy is told about this market goes through one loop, so hooks never
-    overlap and each sees the market as it is at its call. Data only mark the window dirty; the
-    loop calls `on_tick` when something changed, at most once per cadence.
 
     Attributes
     ----------

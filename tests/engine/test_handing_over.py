@@ -353,6 +353,32 @@ async def test_prices_others_saw_meanwhile_fill_the_gap():
     await world.close()
 
 
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"windows": {"0xm0": {"next_tick_ns": "soon"}}},
+        {"windows": {"0xm0": 7}},
+        {"windows": 7},
+        {"prices": [["BTC", "chainlink", {"rows": 2}]]},
+        {"prices": [["BTC", "nobody", {"rows": 0}]]},
+        {"spot_heard_ns": {"BTC": None}},
+        {"indicators": [1]},
+        {"at_ns": "now"},
+        {"strategy": [1]},
+        {"desk": 7},
+    ],
+    ids=repr,
+)
+async def test_nonsense_in_a_checkpoint_is_told_and_trading_begins(nonsense):
+    world = World(library.create("mean-reversion", {}))
+    world.store.checkpoint = nonsense
+    await world.open()
+    await world.run(2)
+    assert not world.window.done()
+    assert "checkpoint_not_restored" in [kind for kind, _ in world.store.events]
+    await world.close()
+
+
 @pytest.mark.parametrize("part", ["count", "sender", "guards", "sent_ns"])
 async def test_a_spoilt_desk_in_a_checkpoint_is_told_and_costs_nothing_else(part):
     world = World(Scripted(on_tick=lambda view: [BOTH]))
