@@ -15,13 +15,15 @@ from engine.clock import WaitingClock, wait_for
 from engine.orders import OrderManager
 from engine.ports import Journal
 from models.errors import FloorError, LeaseLost
+from models.units import SECOND_NS
 
 log = structlog.get_logger(__name__)
 
 CLEAR_S = 1.0
 """How long `suspend` waits for the venue to confirm that nothing rests."""
-AGAIN_S = 0.5
-"""Time between two attempts to cancel everything."""
+AGAIN_S, AGAIN_MOST_S = 0.5, 5.0
+"""Time between two attempts to cancel everything: short at first, then a tenth of the time it has
+taken so far."""
 RECONCILE_AGAIN_S = 1.0
 COMPARING = "comparing the books with the venue"
 """Said while nothing holds trading up any more but the reconciliation after it."""
@@ -108,9 +110,11 @@ class Suspension:
     async def _clear_away(self) -> None:
         """Cancel everything until nothing rests, or trading goes on."""
         try:
+            began_ns = self._clock.now_ns()
             await self._orders.cancel_all()
             while self._orders.open_orders() and self._reasons:
-                await self._clock.sleep(AGAIN_S)
+                taken_s = (self._clock.now_ns() - began_ns) / SECOND_NS
+                await self._clock.sleep(min(max(AGAIN_S, taken_s / 10), AGAIN_MOST_S))
                 if self._orders.open_orders() and self._reasons:
                     await self._orders.cancel_all()
         except LeaseLost as error:
