@@ -28,6 +28,10 @@ MOST_PAGES = 500
 LOGIN_WAIT_S = 5.0
 
 
+ANNOUNCED = frozenset({"restarting", "post_only", "cancel_only"})
+"""Modes of the venue that are waited out; they say nothing bad about its health or our line."""
+
+
 class Session:
     """SDK client and credentials of one API key. Open one with `open`."""
 
@@ -51,8 +55,8 @@ class Session:
         self.calls = 0
         """Questions put to the venue so far."""
         self.failed = 0
-        """Those it could not answer: time-outs, its own errors, doors closed for now. A refusal
-        with a reason is an answer."""
+        """Those it could not answer: time-outs, its own errors, doors closed without a word. A
+        refusal with a reason is an answer, and so is the mode the venue says it is in."""
 
     @classmethod
     async def open(
@@ -143,8 +147,9 @@ class Session:
             async with self.limits.spend(bucket, cost), _translated(call):
                 async with asyncio.timeout(self._timeout_s):
                     return await ask(client)
-        except (VenueUnavailable, VenueUnknown):
-            self.failed += 1
+        except (VenueUnavailable, VenueUnknown) as error:
+            told = isinstance(error, VenueUnavailable) and error.mode in ANNOUNCED
+            self.failed += not told
             raise
 
     async def check_login(self) -> None:

@@ -185,6 +185,26 @@ async def test_not_accepted(
     assert len(scripted.calls("POST /order")) == 1, "a submit is never repeated by itself"
 
 
+@pytest.mark.parametrize(("reply", "failed"), [
+    ((425, {"error": "restarting"}), 0),
+    ((503, {"error": "post-only mode: only post-only orders", "code": "post_only_mode"}), 0),
+    ((503, {"error": "Trading is currently cancel-only."}), 0),
+    ((503, {"error": "Trading is currently disabled."}), 1),
+    ((500, {"error": "could not run the execution"}), 1),
+    ((400, {"error": "not enough balance / allowance"}), 0),
+])  # fmt: skip
+async def test_modes_the_venue_announces_are_no_failures_of_it(
+    venue: PolymarketVenue, scripted: Any, market: Market, request_of: Build,
+    reply: Any, failed: int,
+) -> None:  # fmt: skip
+    order = await venue.sign(request_of(), market)
+    before = venue.calls[1]
+    scripted.plays["POST /order"] = [reply]
+    with pytest.raises(VenueError):
+        await venue.submit(order)
+    assert venue.calls[1] - before == failed
+
+
 async def test_retry_after_is_honoured_before_anything_is_sent_again(
     venue: PolymarketVenue, scripted: Any, market: Market, request_of: Build
 ) -> None:
