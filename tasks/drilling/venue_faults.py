@@ -156,12 +156,12 @@ DRILLS = (
     ),
     Drill(
         "clock-skew",
-        "the venue's clock runs 30 s ahead",
+        "the venue's clock runs 30 s ahead: our two clocks disagree, which trips a breaker",
         fault("clock-skew"),
-        Expect.THROUGH,
-        target_s=60,
+        Expect.AFTER,
+        target_s=180,
         lasts_s=30,
         full_s=120,
-        sign=r"^(event .*clock|heartbeat says suspended|log traders: .*clock)",
+        sign=r"^(event .*clock|heartbeat says suspended|log (traders|ops): .*(clock|breaker))",
     ),
 )
