@@ -53,6 +53,7 @@ class Ending(StrEnum):
     OVER = "session over"
     HALTED = "halted"
     HANDED_OVER = "handed over"
+    WRONG_CLOCK = "its clock is wrong"
     TERMINATED = "terminated"
 
 
@@ -223,7 +224,10 @@ class TradingSession:
             clock=ports.clock,
             limits=limits,
             floor=ports.floor,
+            on_decision=lambda: self.checkpoints.keep_now(),
         )
+        # An order that waits for its turn at the venue must not leave after a suspension.
+        prepared.venue.held = lambda: self.trader.orders.held
         self.checkpoints = Checkpoints(
             self.trader,
             self.journal,
@@ -303,6 +307,10 @@ class TradingSession:
     def hand_over(self) -> None:
         """Leave the rest to a successor that is prepared."""
         self.end(Ending.HANDED_OVER)
+
+    def leave_a_wrong_clock(self) -> None:
+        """End: only a process that begins anew can reckon with a clock that was mended."""
+        self.end(Ending.WRONG_CLOCK)
 
     @property
     def terminated(self) -> bool:
@@ -389,7 +397,7 @@ class TradingSession:
 
     async def _note_failure(self, error: BaseException) -> None:
         """Count a session that failed by itself as a restart, so that it can't fail for ever."""
-        if hasattr(self, "database") and await note_failure(self, error):
+        if await note_failure(self, error):
             self._failed = True
 
     async def _close(self) -> None:

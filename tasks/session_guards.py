@@ -51,7 +51,12 @@ class SessionGuards:
         self._spawn("policies", self._watch_policies)
         self._spawn("store", partial(watch_store, trader, journal, session.files, troubles))
         venue = session.prepared.venue
-        self._spawn("clock", partial(watch_clock, trader, session.clock, venue, troubles))
+        self._spawn(
+            "clock",
+            partial(
+                watch_clock, trader, session.clock, venue, troubles, session.leave_a_wrong_clock
+            ),
+        )
         self._spawn("end of trading", self._stop_when_told)
         if session.successor is not None and not session.prepared.settle_only:
             self._spawn("hand-over", self._hand_over)

@@ -10,6 +10,7 @@ from models.agents import AgentStatus
 from models.errors import FloorError, LeaseLost, NotReady, StoreUnavailable, VenueError
 from store import agents, leases
 from store.database import Database
+from store.urls import urls
 from tasks.run_events import SessionEvent, tell_event
 from tasks.supervision import over_budget
 
@@ -75,15 +76,18 @@ async def note_failure(session: "TradingSession", error: BaseException) -> bool:
     """
     if isinstance(error, AWAY) or not isinstance(error, Exception):
         return False
-    database, name = session.database, session.spec.name
+    name = session.spec.name
     reason = f"its session failed: {type(error).__name__}: {error}"
     log.error("session_failed", agent=name, reason=reason)
     with suppress(FloorError):
-        held = await leases.holder(database, name)
-        ours = hasattr(session, "lease")
-        if held is not None and held.live and not ours:
-            return False
-        await agents.record_restart(database, name, reason)
-        if not ours:
-            await agents.set_status(database, name, AgentStatus.FAILED, reason)
-    return True
+        # What it opened may be closed, or not have been opened yet.
+        async with Database(urls(session.settings).database, max_size=1) as database:
+            if hasattr(session, "lease"):
+                await agents.record_restart(database, name, reason)
+                return True
+            held = await leases.holder(database, name)
+            if held is None or not held.live:
+                await agents.record_restart(database, name, reason)
+                await agents.set_status(database, name, AgentStatus.FAILED, reason)
+                return True
+    return False

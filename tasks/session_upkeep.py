@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 LOOK_S = 1.0
 CLOCK_RETRY_S = 2.0
+CLOCK_PATIENCE_S = 60.0
 AWAY_ALERT_S = 3.0
 """Postgres away for less than this is nobody's business."""
 
@@ -114,6 +115,23 @@ class Checkpoints:
                 self._window_over, self._due = False, time.monotonic() + self._interval_s
                 await self._keep_row()
 
+    def keep_now(self) -> None:
+        """Write the local file at once: what was just decided must survive this very process.
+
+        A few milliseconds, before the order of a rare decision leaves; never for quotes.
+        """
+        revision = self._trader.revision
+        try:
+            self._files.write(self._trader.checkpoint())
+        except Exception as error:
+            self._told_not_kept(error)
+        else:
+            self._revision = revision
+
+    def _told_not_kept(self, error: Exception) -> None:
+        log.warning("checkpoint_file_not_kept", reason=str(error))
+        self._troubles.begin("checkpoint", f"{error}; it trades on, Postgres has checkpoints")
+
     async def keep_file(self) -> None:
         """Write the local file if anything that matters changed since the last one."""
         revision = self._trader.revision
@@ -122,8 +140,7 @@ class Checkpoints:
         try:
             await asyncio.to_thread(self._files.write, self._trader.checkpoint())
         except Exception as error:
-            log.warning("checkpoint_file_not_kept", reason=str(error))
-            self._troubles.begin("checkpoint", f"{error}; it trades on, Postgres has checkpoints")
+            self._told_not_kept(error)
         else:
             self._revision = revision
             self._troubles.over("checkpoint", "checkpoints are kept on the disk again")
@@ -177,23 +194,36 @@ async def _find_a_place(trader: Trader, journal: PostgresJournal, files: Checkpo
         journal.try_again()
 
 
-async def watch_clock(trader: Trader, clock: SystemClock, venue: Asked, troubles: Troubles) -> None:
-    """Suspend trading when the wall clock jumps, until the venue says which clock is right."""
+async def watch_clock(
+    trader: Trader,
+    clock: SystemClock,
+    venue: Asked,
+    troubles: Troubles,
+    give_up: Callable[[], None],
+) -> None:
+    """Suspend trading when the wall clock jumps, until the venue says which clock is right.
+
+    Where neither is for `CLOCK_PATIENCE_S`, `give_up` is called: a new process reckons anew.
+    """
+    since = 0.0
     while True:
         await asyncio.sleep(LOOK_S)
         jump_ns = clock.jump_ns()
         if not jump_ns:
             continue
         jump = f"the clock jumped by {jump_ns / SECOND_NS:+.1f} s"
-        log.warning("clock_jumped", jump_ns=jump_ns)
         await trader.suspend("clock", jump)
         verdict = await _settle(clock, venue)
         if verdict is ClockVerdict.WRONG:
+            since = since or time.monotonic()
             troubles.begin("clock", f"suspended: {jump}, and the venue's time is neither; mend it")
+            if time.monotonic() - since > CLOCK_PATIENCE_S:
+                give_up()
             continue
+        since = 0.0
         trader.resume("clock")
         troubles.over("clock", "the clock is near the venue's again; it trades on")
-        log.info("clock_settled", verdict=verdict.value)
+        log.info("clock_settled", jump=jump, verdict=verdict.value)
 
 
 async def _settle(clock: SystemClock, venue: Asked) -> ClockVerdict:

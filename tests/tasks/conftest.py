@@ -24,7 +24,7 @@ async def stage(
 ) -> AsyncIterator[Stage]:
     """One floor without Prefect, on which the agent trades eagerly."""
     play(monkeypatch, Eager)
-    async for stage in open_stage(clean_postgres_url, redis_url, tmp_path):
+    async with open_stage(clean_postgres_url, redis_url, tmp_path) as stage:
         yield stage
 
 
@@ -34,7 +34,7 @@ async def long_stage(
 ) -> AsyncIterator[Stage]:
     """The same with a quoter, and windows so long that a test takes place within one."""
     play(monkeypatch, Quoter)
-    async for stage in open_stage(clean_postgres_url, redis_url, tmp_path, LONG_S):
+    async with open_stage(clean_postgres_url, redis_url, tmp_path, LONG_S) as stage:
         while time.time() % LONG_S > LONG_S - 200:  # one test in seventy has to wait
             await asyncio.sleep(1)
         yield stage

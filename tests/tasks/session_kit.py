@@ -142,6 +142,7 @@ class Stage:
             )
 
 
+@asynccontextmanager
 async def open_stage(
     postgres_url: str, redis_url: str, home: Path, window_s: int = WINDOW_S
 ) -> AsyncIterator[Stage]:
