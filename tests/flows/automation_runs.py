@@ -13,6 +13,7 @@ from uuid import UUID
 
 from prefect import flow
 from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterName,
@@ -26,7 +27,8 @@ from prefect.events import emit_event
 from prefect.events.schemas.automations import AutomationCore
 from prefect.states import Completed, Crashed, Running
 
-from console import steps
+from console.deploy import deploy_everything
+from flows.traders import TradersWorker
 from models.settings import Settings, load_settings
 from store.database import Database
 from store.urls import urls
@@ -39,16 +41,29 @@ from tasks.session_page import keep_session_page
 AGENT = "market-maker-btc-15m"
 SHORT_S = 10
 """The shortest silence Prefect lets an automation look for."""
-PATIENCE_S = 180.0
+AGAIN_S = 30.0
+PATIENCE_S = 240.0
 
 
-async def until(what: str, look: Callable[[], Awaitable[Any]]) -> Any:
-    """Ask until the answer is true; return it."""
+async def until(
+    what: str,
+    look: Callable[[], Awaitable[Any]],
+    again: Callable[[], Awaitable[None]] | None = None,
+) -> Any:
+    """Ask until the answer is true; return it.
+
+    A server that loads its automations anew loses an event that arrives at that moment, so
+    `again` does once more, now and then, what should have led to the answer.
+    """
     deadline = time.monotonic() + PATIENCE_S
+    patience = time.monotonic() + AGAIN_S
     while time.monotonic() < deadline:
         if answer := await look():
             return answer
         await asyncio.sleep(0.3)
+        if again is not None and time.monotonic() > patience:
+            await again()
+            patience = time.monotonic() + AGAIN_S
     raise AssertionError(f"{what}: not within {PATIENCE_S} s")
 
 
@@ -105,6 +120,10 @@ class Floor:
         run = await self.client.create_flow_run_from_deployment(found.id)
         await self.client.set_flow_run_state(run.id, Running(), force=True)
         return run.id
+
+    async def crash(self, agent: str) -> None:
+        run = await self.running(f"trade/{agent}")
+        await self.client.set_flow_run_state(run, Crashed(message="it broke"), force=True)
 
     async def beat(self, run_id: UUID) -> None:
         """Say what a run's heartbeat says."""
@@ -166,12 +185,12 @@ async def fire(client: PrefectClient, seen: dict[str, Any]) -> None:
     # A session ends in a state with a name of its own; its last heartbeat may come after it.
     await client.set_flow_run_state(ended, Completed(name="NotTrading"), force=True)
     seen["restarts_before"] = await floor.waiting(AGENT)
-    for number in range(10):
-        run = await floor.running(f"trade/{AGENT}")
-        await client.set_flow_run_state(run, Crashed(message=f"crash {number}"), force=True)
-    await floor.beat(ended)
+    seen["crashes"] = 0
 
     async def paused() -> bool:
+        """Crash once more, and look."""
+        await floor.crash(AGENT)
+        seen["crashes"] += 1
         return not await floor.enabled(trigger)
 
     async def crashed() -> bool:
@@ -184,12 +203,13 @@ async def fire(client: PrefectClient, seen: dict[str, Any]) -> None:
         """The automation wanted to mark the run that had ended, and the server did not let it."""
         return bool(await acted(client, "prefect.automation.action.failed", ended))
 
-    seen["paused"] = await until("the restart trigger is paused", paused)
+    await until("the restart trigger is paused", paused)
+    await floor.beat(ended)
     seen["restarts"] = await until("the fast path starts runs", lambda: floor.waiting(AGENT))
     seen["others"] = await floor.enabled("restart-collect")
-    await until("the silent run is marked", crashed)
-    await until("the restart trigger is resumed", resumed)
-    await until("the ended run is let alone", refused)
+    await until("the silent run is marked", crashed, lambda: floor.beat(silent))
+    await until("the ended run is let alone", refused, lambda: floor.beat(ended))
+    await until("the restart trigger is resumed", resumed, lambda: floor.crash(AGENT))
     seen["silent"], seen["ended"] = await floor.state(silent), await floor.state(ended)
 
 
@@ -244,6 +264,30 @@ async def pages(client: PrefectClient, seen: dict[str, Any]) -> None:
     seen["page"] = [[one.key, one.description, one.data] for one in artifacts]
 
 
+async def nowhere(client: PrefectClient, seen: dict[str, Any]) -> None:
+    """Start a run whose flow is nowhere to be found, and see whether its worker goes on."""
+    template = TradersWorker.get_default_base_job_template()
+    pool = WorkPoolCreate(name="nowhere", type="process", base_job_template=template)
+    await client.create_work_pool(pool)
+    deployment = await client.create_deployment(
+        flow_id=await client.create_flow(session),
+        name="nowhere",
+        entrypoint="flows.nowhere.session",
+        work_pool_name=pool.name,
+        job_variables={"command": "python -m prefect.engine"},
+    )
+    run = await client.create_flow_run_from_deployment(deployment)
+
+    async def ended() -> str:
+        await worker.get_and_submit_flow_runs()
+        state = (await client.read_flow_run(run.id)).state
+        return state.type.value if state is not None and state.is_final() else ""
+
+    async with TradersWorker(work_pool_name=pool.name, name="nowhere") as worker:
+        seen["nowhere"] = await until("the run without a flow ends", ended)
+        await worker.get_and_submit_flow_runs()
+
+
 async def events(client: PrefectClient, seen: dict[str, Any]) -> None:
     """Tell an event of a session and find it in the server."""
     told = tell_event(SessionEvent.PAUSED, AGENT, window="btc-1", reason="ten restarts", count=10)
@@ -275,6 +319,7 @@ async def use(settings: Settings, heard: list[str]) -> dict[str, Any]:
         await fire(client, seen)
         await events(client, seen)
         await pages(client, seen)
+        await nowhere(client, seen)
 
         async def told() -> list[str]:
             return [line for line in heard if "crashes again" in line]
@@ -308,6 +353,6 @@ if __name__ == "__main__":
     ours = load_settings()
     taken = []
     for _ in range(2):
-        steps.deployments(ours)
+        deploy_everything(ours)
         taken.append(asyncio.run(look()))
     asyncio.run(main(ours, taken))
