@@ -199,10 +199,10 @@ async def while_halted(stage: Stage) -> dict[str, Any]:
     """The flow itself: halted it starts nothing, and still keeps the books of what all is worth."""
     for open_run in await stage.open():
         await stage.set(open_run, Completed())
-    await stage.database.execute("DELETE FROM performance_metrics")
+    await stage.database.execute("DELETE FROM portfolio_snapshots")
     await state.set_halt(stage.database, "a drill")
     told = await supervise()
-    saved = await stage.database.fetch("SELECT * FROM performance_metrics")
+    saved = await stage.database.fetch("SELECT * FROM portfolio_snapshots")
     return {"told": told, "open": len(await stage.open()), "saved": len(saved)}
 
 
