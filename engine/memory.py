@@ -6,7 +6,7 @@ when each window decides next, and what the desk holds back and until when.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -29,6 +29,8 @@ GAP_NS = 5 * SECOND_NS
 """A break shorter than this is none for indicators: the next sample follows from the last."""
 
 Faults = list[str]
+Price = tuple[str, str, int, int]
+"""A row of `JournalState.spot`."""
 _NONSENSE = (AttributeError, LookupError, TypeError, ValueError)
 
 
@@ -80,8 +82,19 @@ def pack(
     return state
 
 
-def take_up(state: JournalState, strategy: Strategy, data: MarketData, now_ns: int) -> str:
+def take_up(
+    state: JournalState,
+    strategy: Strategy,
+    data: MarketData,
+    now_ns: int,
+    assets: Collection[str],
+) -> str:
     """Take up what the journal brought, its checkpoint and the prices since then.
+
+    Parameters
+    ----------
+    assets
+        The assets the agent trades: prices of others are of no use to it.
 
     Returns
     -------
@@ -90,9 +103,10 @@ def take_up(state: JournalState, strategy: Strategy, data: MarketData, now_ns: i
     """
     checkpoint = state.checkpoint or {}
     faults: Faults = []
+    prices = [row for row in state.spot if row[0] in assets]
     _restore_markets(checkpoint, data, faults)
-    _restore_indicators(checkpoint, state, data, now_ns, faults)
-    _fill_gap(state.spot, data)
+    _restore_indicators(checkpoint, prices, data, now_ns, faults)
+    _fill_gap(prices, data)
     try:
         if checkpoint.get("strategy"):
             strategy.restore(checkpoint["strategy"])
@@ -132,7 +146,7 @@ def _window(memory: Mapping[str, Any]) -> dict[str, Any]:
 
 def _restore_indicators(
     checkpoint: Mapping[str, Any],
-    state: JournalState,
+    prices: Iterable[Price],
     data: MarketData,
     now_ns: int,
     faults: Faults,
@@ -140,12 +154,12 @@ def _restore_indicators(
     try:
         gap = now_ns - int(checkpoint.get("at_ns", 0)) > GAP_NS
         memory = checkpoint.get("indicators", {})
-        faults += data.indicators.restore(memory, gap, _without_gap(state.spot, data))
+        faults += data.indicators.restore(memory, gap, _without_gap(prices, data))
     except _NONSENSE as error:
         faults.append(f"indicators: {error!r}")
 
 
-def _without_gap(rows: Iterable[tuple[str, str, int, int]], data: MarketData) -> set[str]:
+def _without_gap(rows: Iterable[Price], data: MarketData) -> set[str]:
     """Return the assets whose prices went on being seen while nobody traded here."""
     known: dict[str, int] = {
         asset: history.last_ns for asset, history in data.histories(SpotSource.CHAINLINK).items()
@@ -157,7 +171,7 @@ def _without_gap(rows: Iterable[tuple[str, str, int, int]], data: MarketData) ->
     }
 
 
-def _fill_gap(rows: Iterable[tuple[str, str, int, int]], data: MarketData) -> None:
+def _fill_gap(rows: Iterable[Price], data: MarketData) -> None:
     """Hear the prices that others saw meanwhile; how fresh they are they do not say."""
     for asset, source, ts_ns, price_e8 in rows:
         try:

@@ -84,6 +84,7 @@ class Trader:
         on_decision: Callable[[], None] | None = None,
     ) -> None:
         self.agent = spec.name
+        self._assets = frozenset(one.asset for one in spec.markets)
         settings = settings or TraderSettings()
         self.last_loop_ns = 0
         self.portfolio = Portfolio(spec.name, spec.capital_e6)
@@ -431,7 +432,8 @@ class Trader:
     def _take_over(self, state: JournalState) -> None:
         self._brought = state.markets
         self.standing.begin(state)
-        self._note_fault(take_up(state, self._strategy, self._data, self._clock.now_ns()))
+        now_ns = self._clock.now_ns()
+        self._note_fault(take_up(state, self._strategy, self._data, now_ns, self._assets))
 
     def _note_fault(self, fault: str) -> None:
         if fault:

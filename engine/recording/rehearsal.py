@@ -302,7 +302,8 @@ class _Played:
         """Begin from what the journal knew, as `engine.trader.Trader.start` does."""
         state, agent = entry.state, self.agent
         agent.standing.begin(state)
-        take_up(state, agent.strategy, agent.data, self.clock.now_ns())
+        assets = {one.asset for one in agent.spec.markets}
+        take_up(state, agent.strategy, agent.data, self.clock.now_ns(), assets)
         await agent.orders.recover(state)
         agent.desk.load(state)
         unpack_desk(state.checkpoint, agent.desk.restore)

@@ -350,6 +350,7 @@ async def test_prices_others_saw_meanwhile_fill_the_gap():
     assert history.last_e8 == 68_000_00000120
     assert history.change(world.clock.now_ns(), 60) is not None
     assert data.spot_heard_ns()["BTC"] <= last_ns, "old prices make nothing fresh"
+    assert len(data.history("ETH", "twap60")) == 0, "an asset it does not trade"
     await world.close()
 
 
