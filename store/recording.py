@@ -58,9 +58,9 @@ class RecordingFile:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: BinaryIO | None = path.open("xb", buffering=0)
+            self._size = self._file.write(MARK)
         except OSError as error:
             raise ConfigError(f"recording {path}: {error.strerror}") from None
-        self._size = self._file.write(MARK)
 
     @property
     def recording(self) -> bool:
