@@ -32,6 +32,7 @@ def start(stage: Stage) -> "subprocess.Popen[str]":
         )
 
 
+@pytest.mark.system
 @pytest.mark.timeout(600)
 async def test_orders_are_gone_and_the_lease_is_back_when_prefect_calls_the_run_crashed(
     clean_postgres_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -58,6 +59,6 @@ async def test_orders_are_gone_and_the_lease_is_back_when_prefect_calls_the_run_
         ended = json.loads(out.strip().splitlines()[-1])
         assert ended["code"] == -signal.SIGTERM
         # Crashed is what the deployment's trigger waits for: it starts the next session.
-        ((kind, why),) = ended["runs"]
-        assert kind == "CRASHED" and "termination signal" in why
+        (why,) = (why for kind, why in ended["runs"] if kind == "CRASHED")
+        assert "termination signal" in why
         await stage.assert_books_agree()

@@ -165,9 +165,11 @@ async def open_stage(
         lease_seconds=30,
         checkpoint_interval=1,
     ).model_copy(update={"sim_window_seconds": window_s})
-    async with Database(postgres_url, max_size=2) as database:
-        yield Stage(settings, simulator, database)
-    await simulator.close()
+    try:
+        async with Database(postgres_url, max_size=2) as database:
+            yield Stage(settings, simulator, database)
+    finally:
+        await simulator.close()
 
 
 async def run(
