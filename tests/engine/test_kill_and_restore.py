@@ -96,10 +96,13 @@ def recorded() -> Recording:
 class Play:
     """One recorded minute and a half; may be killed after any step."""
 
-    def __init__(self, name: str, kill_at: int | None, brought: bool = True) -> None:
+    def __init__(
+        self, name: str, kill_at: int | None, brought: bool = True, in_order: bool = False
+    ) -> None:
         recording = recorded()
         self.seconds = recording.seconds[20 : 20 + SECONDS]
-        self.name, self.kill_at, self.brought = name, kill_at, brought
+        self.name, self.kill_at = name, kill_at
+        self.brought, self.in_order = brought, in_order
         start_ns = recording.start_s * SECOND_NS
         # When the venue tells the strike depends on when it is asked: here it is known before.
         self.market = make_market(
@@ -168,6 +171,10 @@ class Play:
     async def kill(self) -> None:
         """Let the process be gone, as far as anybody outside can tell, and start the next one."""
         world, before = self.world, self.world.trader
+        if self.in_order:
+            await before.stop("handed over", keep_orders=True)
+            await self.go_on()
+            return
         world.store.checkpoint = json.loads(json.dumps(before.checkpoint()))
         if not self.brought:
             world.store.checkpoint = None
@@ -176,6 +183,11 @@ class Play:
         self.window.cancel()
         await asyncio.gather(self.window, return_exceptions=True)
         await before._end_tasks()
+        await self.go_on()
+
+    async def go_on(self) -> None:
+        world = self.world
+        world.store.checkpoint = json.loads(json.dumps(world.store.checkpoint))
         world.boot(self.strategy())
         await world.trader.start(keep_orders=True)
         self.window = world.spawn(world.trader.run_window(self.market))
@@ -188,7 +200,7 @@ def undisturbed(name: str) -> Course:
 
 
 @pytest.mark.parametrize("name", AGENTS)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=7, deadline=None)
 @given(kill_at=st.integers(0, SECONDS * STEPS - 2))
 def test_a_restored_trader_goes_on_as_if_nothing_had_happened(name, kill_at):
     whole = undisturbed(name)
@@ -198,6 +210,13 @@ def test_a_restored_trader_goes_on_as_if_nothing_had_happened(name, kill_at):
     assert killed.cash_e6 == whole.cash_e6
     for part in ("strategy", "indicators", "prices", "windows", "desk"):
         assert killed.checkpoint.get(part) == whole.checkpoint.get(part), part
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_a_session_that_hands_over_is_followed_by_the_same_decisions(name):
+    for at in (37, 142, 254):
+        whole, handed = undisturbed(name), asyncio.run(Play(name, at, in_order=True).run())
+        assert (handed.orders, handed.fills) == (whole.orders, whole.fills), at
 
 
 @pytest.mark.parametrize(
