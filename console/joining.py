@@ -1,5 +1,6 @@
 """Whether this host can join a floor whose servers run elsewhere: every reason why not, at once."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -15,6 +16,8 @@ from console.environment import prefect_login, prefect_ui_url
 from console.waits import pool_type
 from models.errors import ConfigError, FloorError, NotReady
 from models.settings import Settings, TradingMode
+from store.database import Database
+from store.journal_drain import drain_dead
 from store.urls import urls, without_password
 from tasks.agent_files import read_agents
 from venue.polymarket.endpoints import endpoints
@@ -58,6 +61,29 @@ def check(settings: Settings) -> None:
         raise ConfigError("\n".join(wrong + away))
     if away:
         raise NotReady("\n".join(away))
+
+
+def book_leftovers(settings: Settings) -> list[str]:
+    """Book what sessions left on this host while Postgres was away; returns what to tell people.
+
+    Their agents trade elsewhere by now, so no session of theirs may come here to do it.
+
+    Raises
+    ------
+    StoreUnavailable
+        Postgres went away meanwhile; what is not booked stays for the next start.
+    """
+    count, damaged = asyncio.run(_book(settings))
+    said = [f"records of earlier sessions here, booked now: {count}"] if count else []
+    return said + [f"{name} is damaged and was set aside" for name in damaged]
+
+
+async def _book(settings: Settings) -> tuple[int, list[str]]:
+    folder = settings.floor_home / "spool"
+    if not folder.is_dir():
+        return 0, []
+    async with Database(urls(settings).database, max_size=2) as database:
+        return await drain_dead(database, folder)
 
 
 def _missing(settings: Settings) -> Iterator[str]:

@@ -49,3 +49,5 @@ def _check(settings: Settings) -> None:
 
     floor.refuse_second(settings)
     joining.check(settings)
+    for line in joining.book_leftovers(settings):
+        foreground.say(console, line)

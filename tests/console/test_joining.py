@@ -1,5 +1,6 @@
 """What `floor worker` checks before it joins a floor elsewhere, and how it says what is wrong."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from store.journal import PostgresJournal
 from tasks.agent_files import load_agents
 from tests.conftest import free_port
 from tests.store.conftest import Make
+from tests.store.sessions import Link, journal_of, kill, lease_of
 
 KEY = "0x" + "1b" * 32
 OTHER_KEY = "0x" + "2c" * 32
@@ -204,3 +206,26 @@ async def test_agents_without_their_file_here_are_named(
     async with Database(clean_postgres_url, max_size=1) as db:
         await agents.sync_agents(db, [Make.spec("newcomer")])
     assert "deployments/agents has no newcomer.yaml" in refusal(settings)
+
+
+async def test_what_sessions_left_here_is_booked_when_the_host_is_back(
+    settings: Settings, clean_postgres_url: str
+) -> None:
+    """Their agent trades elsewhere by now, so none of its sessions comes here to do it."""
+    spool, order = settings.floor_home / "spool", Make.order()
+    assert await asyncio.to_thread(joining.book_leftovers, settings) == []
+    async with Database(clean_postgres_url, max_size=2) as db:
+        await agents.sync_agents(db, [Make.spec()])
+        link = Link(db)
+        dying = journal_of(link, await lease_of(link), spool)
+        await dying.start()
+        link.down = True
+        await dying.order_signed(order, Make.market())
+        await kill(dying)
+        link.down = False
+        await lease_of(db, "elsewhere")
+        said = await asyncio.to_thread(joining.book_leftovers, settings)
+        rows = await db.fetch("SELECT order_id FROM orders")
+    assert said == ["records of earlier sessions here, booked now: 1"]
+    assert [row["order_id"] for row in rows] == [order.order_id]
+    assert await asyncio.to_thread(joining.book_leftovers, settings) == []
