@@ -117,9 +117,25 @@ async def _create_pools(settings: Settings) -> None:
 
 
 async def _apply_automations(settings: Settings) -> None:
+    """Bring the automations in; a start of the floor goes on without, and tells people.
+
+    No agent needs them to trade. A person who deploys by hand is told by the error instead.
+    """
+    # Importing Prefect costs a second, which the other step need not pay.
+    from tasks.alerts import Alerts
     from tasks.automations import apply_automations
 
-    applied = await apply_automations(settings)
+    try:
+        applied = await apply_automations(settings)
+    except Exception as error:
+        if SUPERVISED_HOME not in os.environ:
+            if isinstance(error, FloorError):
+                raise
+            raise FloorError(f"the automations can't be brought in: {error!r}") from error
+        log.error("automations_not_brought_in", reason=str(error))
+        async with Alerts(settings) as alerts:
+            alerts.post("error", f"Prefect's automations were not brought in: {error}")
+        return
     log.info(
         "automations",
         created=applied.created,
