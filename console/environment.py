@@ -46,7 +46,7 @@ def prefect_api_url(settings: Settings) -> str:
 
 
 def prefect_ui_url(settings: Settings) -> str:
-    here = f"http://127.0.0.1:{settings.prefect_port}"
+    here = f"http://{settings.own_host}:{settings.prefect_port}"
     return (settings.prefect_url or here).removesuffix("/api")
 
 

@@ -209,7 +209,7 @@ class Settings(BaseSettings):
     floor_home: Folder = Field(ROOT / ".floor", description="Everything the floor writes locally.")
     listen_host: str = Field(
         "127.0.0.1",
-        pattern="^[0-9A-Za-z.:-]+$",
+        pattern="^[0-9A-Za-z.-]+$",
         description="Address Prefect's server and the simulator listen on.",
     )
     postgres_port: Port = Field(25432, description="Port of the embedded Postgres.")
@@ -306,7 +306,7 @@ class Settings(BaseSettings):
         login = self.prefect_auth.get_secret_value() if self.prefect_auth is not None else ""
         if login and not all(login.partition(":")):
             raise ValueError("PREFECT_AUTH=(not shown): must be user:password")
-        if self.listen_host not in ("127.0.0.1", "localhost", "::1") and not login:
+        if self.listen_host not in ("127.0.0.1", "localhost") and not login:
             raise ValueError(
                 f"LISTEN_HOST={self.listen_host}: whoever reaches Prefect's API can run programs "
                 "here; set PREFECT_AUTH to user:password, or listen on 127.0.0.1"
@@ -333,9 +333,15 @@ class Settings(BaseSettings):
         return f"traders-{self.host_name}" if self.host_name else "traders"
 
     @property
+    def own_host(self) -> str:
+        """Where this machine reaches what listens on `listen_host`."""
+        everywhere = self.listen_host == "0.0.0.0"  # noqa: S104 - nothing is bound here
+        return "127.0.0.1" if everywhere else self.listen_host
+
+    @property
     def simulator_url(self) -> str:
         """Where the simulator is, without a trailing slash."""
-        return self.sim_url or f"http://127.0.0.1:{self.sim_port}"
+        return self.sim_url or f"http://{self.own_host}:{self.sim_port}"
 
 
 def load_settings(**overrides: Any) -> Settings:

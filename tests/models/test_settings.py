@@ -189,6 +189,11 @@ def test_a_named_hosts_worker_bears_its_name(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_simulator_is_here_unless_it_is_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings().simulator_url == "http://127.0.0.1:9001"
+    monkeypatch.setenv("PREFECT_AUTH", "floor:word")
+    monkeypatch.setenv("LISTEN_HOST", "0.0.0.0")
+    assert load_settings().simulator_url == "http://127.0.0.1:9001"
+    monkeypatch.setenv("LISTEN_HOST", "10.0.0.5")
+    assert load_settings().simulator_url == "http://10.0.0.5:9001"
     monkeypatch.setenv("SIM_URL", "http://simulator:9001/")
     assert load_settings().simulator_url == "http://simulator:9001"
 
