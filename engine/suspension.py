@@ -129,8 +129,11 @@ class Suspension:
         if self._reasons.pop(cause, None) is None:
             return
         self._journal.event("suspension_lifted", {"cause": cause, "left": sorted(self._reasons)})
-        if self._reasons or not self._live:
+        if self._reasons:
             self._hold()
+            return
+        if not self._live:
+            self._go_on()
             return
         self._orders.hold(COMPARING)
         self._resuming = self._spawn(self._compare(), "resume")
@@ -149,12 +152,15 @@ class Suspension:
             else:
                 break
         self._resuming = None
+        self._go_on()
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _go_on(self) -> None:
         self._hold()
         log.info(RESUMED, agent=self._agent)
         self._journal.event(RESUMED, {})
         self._rouse()
-
-    # --- inside ---------------------------------------------------------------------------------
 
     def _hold(self) -> None:
         self._orders.hold("; ".join(self._reasons.values()))

@@ -253,6 +253,7 @@ async def test_a_cause_that_comes_and_goes_before_the_start_leaves_nothing():
     world = World(Scripted(on_tick=lambda view: [BOTH]))
     await world.trader.suspend("clock", "the clock is wrong")
     world.trader.resume("clock")
+    assert kinds(world)[-1] == "trading_resumed"
     await world.open()
     await world.run(1)
     assert len(world.resting()) == 2
