@@ -101,7 +101,7 @@ def soak_(
         return await soak(stage, whom, planned, hours, seed, _teller(as_json))
 
     found = _on_stage(settings, act)
-    keep(settings.floor_home, DrillReport(found.began, tuple(found.results), views.facts(found)))
+    keep(settings.floor_home, views.soak_report(found))
     if as_json:
         print(json.dumps(views.soak_json(found), indent=2))
     else:

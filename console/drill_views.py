@@ -11,7 +11,7 @@ from rich.text import Text
 from models.settings import Settings
 from tasks.drilling import report as reports
 from tasks.drilling.catalogue import DRILLS, NOT_HERE
-from tasks.drilling.report import COLUMNS, DrillReport
+from tasks.drilling.report import COLUMNS, DrillReport, DrillResult
 from tasks.drilling.soak import SoakReport
 
 
@@ -124,9 +124,25 @@ def soak_table(found: SoakReport) -> RenderableType:
     return Group(report(drills), Text(), table, verdict)
 
 
+def soak_report(found: SoakReport) -> DrillReport:
+    """Return a soak as an exercise; what did not hold all along is a result of its own."""
+    all_along = DrillResult(
+        "all along",
+        f"{len(found.results)} faults in {found.lasted_s:.0f} s, seed {found.seed}",
+        lasted_s=found.lasted_s,
+        orders_after=found.orders,
+        problems=tuple(found.broken),
+        at=found.began,
+    )
+    return DrillReport(found.began, (*found.results, all_along), facts(found))
+
+
 def soak_json(found: SoakReport) -> dict[str, Any]:
-    drills = reports.as_json(DrillReport(found.began, tuple(found.results), facts(found)))
-    return drills | {"passed": found.passed, "violations": found.broken, "slopes": found.slopes}
+    return reports.as_json(soak_report(found)) | {
+        "seed": found.seed,
+        "violations": found.broken,
+        "slopes_mb_per_hour": found.slopes,
+    }
 
 
 def week_table(found: Simulated) -> RenderableType:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from console.drill import drill_app
 from console.drill_kept import keep, newest
+from console.drill_views import soak_json, soak_report
 from console.local_programs import LocalPrograms
 from console.records import (
     FloorRecord,
@@ -23,6 +24,7 @@ from console.records import (
 from models.errors import BadValue, ConfigError, NotReady
 from tasks.drilling.catalogue import DRILLS
 from tasks.drilling.report import DrillReport, DrillResult
+from tasks.drilling.soak import SoakReport
 
 PASSED = DrillResult("kill-trader", "SIGKILL", again_s=8.0, target_s=20.0, cash_gap_e6=0)
 FAILED = DrillResult("drain", "halted", problems=("2 orders were left",))
@@ -119,6 +121,19 @@ def test_a_damaged_report_is_passed_over(home: Path, damage: str) -> None:
     later.write_text(damage)
     os.utime(later, (time.time() + 60, time.time() + 60))
     assert newest(home) == report
+
+
+@pytest.mark.parametrize("broken", [[], ["31 s: sent twice: 0x1"]])
+def test_a_soak_passes_only_if_everything_held_all_along(home: Path, broken: list[str]) -> None:
+    soaked = SoakReport(seed=3, hours=1.0, results=[PASSED], broken=broken, slopes={"ops": 1.5})
+    keep(home, soak_report(soaked))
+    shown = drill("report")
+    assert shown.exit_code == (1 if broken else 0)
+    assert soaked.passed is not bool(broken)
+    as_json = soak_json(soaked)
+    assert as_json["passed"] is not bool(broken)
+    assert (as_json["seed"], as_json["violations"]) == (3, broken)
+    assert as_json["facts"]["memory"] == "ops +2 MB/h"
 
 
 # --- programs -----------------------------------------------------------------------------------
