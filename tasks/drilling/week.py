@@ -12,27 +12,24 @@ import shutil
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import psycopg
 from eth_account import Account
 
-from models.agents import AgentSpec
 from models.settings import Settings
-from models.units import SECOND_NS, to_cash_e6, usd
+from models.units import SECOND_NS, to_cash_e6
 from risk.limits import Limits
 from tasks.agent_files import read_agents
 from tasks.drilling.week_check import Told, disagreements, doubled_or_lost
 from tasks.drilling.week_plan import CALM_S, HOUR_S, Fault, Kind, plan
 from tasks.drilling.week_process import Silent
-from tasks.drilling.week_session import Done, Doom, HandOver, Reconcile, State, WrongClock
+from tasks.drilling.week_report import WeekReport
 from tasks.drilling.week_stage import STEP_S, Actor, Defect, Life, Stage, kill
+from tasks.drilling.week_words import Done, Doom, HandOver, Reconcile, State, WrongClock
 
 Tell = Callable[[str], None]
 """Takes a line for people: progress, faults, what was found."""
@@ -45,72 +42,10 @@ CAPITAL_USD = Decimal(40_000)
 """Of each agent: more than the model's takers win from it in a week."""
 MOST_SEEN = 6_000
 """Newest orders and trades that are compared each time; an hour brings fewer."""
+PREPARE_TURNS = 20
+"""How often a successor is asked whether it is prepared before time goes on without it."""
 DOWN_MOST_S = 600.0
 """Nothing but a venue or a Postgres that is away keeps an agent from trading longer than this."""
-
-
-@dataclass(slots=True)
-class WeekReport:
-    """What a simulated stretch of time brought.
-
-    Attributes
-    ----------
-    failures
-        What did not hold, each with seed and simulated time; empty when everything did.
-    """
-
-    hours: float
-    seed: int
-    failures: list[str] = field(default_factory=list)
-    took_s: float = 0.0
-    faults: Counter[str] = field(default_factory=Counter)
-    kills: int = 0
-    handed_over: int = 0
-    sessions: int = 0
-    windows: int = 0
-    orders: int = 0
-    fills: int = 0
-    checks: int = 0
-    looks: int = 0
-    settled: int = 0
-    pnl_e6: int = 0
-    exchange_bytes: tuple[int, int] = (0, 0)
-    session_bytes: tuple[int, int] = (0, 0)
-    session_tasks: tuple[int, int] = (0, 0)
-    session_files: tuple[int, int] = (0, 0)
-
-    @property
-    def holds(self) -> bool:
-        return not self.failures
-
-    def rows(self) -> list[tuple[str, str]]:
-        """What was done and found, as pairs of words for a table."""
-        return [
-            ("simulated", f"{self.hours:g} h in {self.took_s:.0f} s, seed {self.seed}"),
-            ("windows traded", f"{self.windows}, results booked {self.settled}"),
-            ("sessions", f"{self.sessions}, handed over {self.handed_over}, killed {self.kills}"),
-            ("orders", f"{self.orders}, fills {self.fills}"),
-            ("P&L", f"${usd(self.pnl_e6)}"),
-            ("faults", f"{sum(self.faults.values())}"),
-            *((f"  {kind}", str(count)) for kind, count in sorted(self.faults.items())),
-            ("comparisons", f"{self.checks} whole, {self.looks} after a fault"),
-            ("exchange's memory", _growth(self.exchange_bytes, 1_000_000, "MB")),
-            ("sessions' memory", _growth(self.session_bytes, 1_000_000, "MB")),
-            ("sessions' tasks", _growth(self.session_tasks)),
-            ("sessions' files", _growth(self.session_files)),
-            ("failures", str(len(self.failures))),
-        ]
-
-    def facts(self) -> dict[str, Any]:
-        """The same as JSON."""
-        return {name.strip(): value for name, value in self.rows()} | {"failures": self.failures}
-
-
-def _growth(ends: tuple[int, int], unit: int = 1, name: str = "") -> str:
-    first, last = (end / unit for end in ends)
-    return f"{first:.0f} {name} in the first quarter, {last:.0f} {name} in the last".replace(
-        "  ", " "
-    )
 
 
 async def run_week(hours: float, seed: int, tell: Tell) -> WeekReport:
@@ -286,6 +221,16 @@ class Week:
         stage.take_over(actor, died=died)
         stage.step(stage.clock.now_ns())
 
+    def _hand_over_now(self, actor: Actor, dooms: Fault) -> None:
+        """Hand over with a death on the way; time stands still until the successor is prepared."""
+        stage = self._stage
+        actor.coming = actor.coming or stage.begin(actor)
+        for _ in range(PREPARE_TURNS):
+            stage.step(stage.clock.now_ns())
+            if actor.coming is None or actor.coming.state is State.PREPARED:
+                break
+        self._hand_over(actor, dooms)
+
     def _doom(self, actor: Actor, life: Life | None, awaits: int) -> None:
         if life is not None:
             self._stage.tell(actor, life, Doom(awaits))
@@ -317,9 +262,7 @@ class Week:
                 kill(actor.running)
                 self._doomed[actor.spec.name] = fault
             case Kind.KILL_HANDING_OVER | Kind.KILL_TAKING_OVER if actor.trading:
-                actor.coming = actor.coming or self._stage.begin(actor)
-                self._stage.step(self._stage.clock.now_ns())
-                self._hand_over(actor, fault)
+                self._hand_over_now(actor, fault)
             case Kind.VENUE_FAULT:
                 self._stage.fault(fault.name, **fault.params)
                 self._last(float(fault.params.get("seconds", 60)), self._stage.clear_faults)
@@ -423,16 +366,7 @@ class Week:
         if hasattr(stage, "postgres") and not stage.postgres.away:
             self._count(stage.postgres.url)
         if self._seen:
-            few = max(1, len(self._seen) // 4)
-            first, last = self._seen[:few], self._seen[-few:]
-            report.exchange_bytes = (first[-1][0], last[-1][0])
-            for name, field_name in (("memory", "session_bytes"), ("tasks", "session_tasks"),
-                                     ("files", "session_files")):  # fmt: skip
-                ends_of = tuple(
-                    round(median(getattr(done, name) for _, lasts in part for done in lasts))
-                    for part in (first, last)
-                )
-                setattr(report, field_name, ends_of)
+            report.measure(self._seen)
 
     def _count(self, database: str) -> None:
         with psycopg.connect(database) as db:
@@ -452,4 +386,4 @@ def _said(actor: Actor) -> str:
     return f"{life.state}, behind {life.last.behind} {life.last.text}"
 
 
-__all__ = ["AgentSpec", "Tell", "WeekReport", "run_week", "to_cash_e6"]
+__all__ = ["Tell", "WeekReport", "run_week"]

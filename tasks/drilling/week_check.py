@@ -66,6 +66,14 @@ def disagreements(database: str, ledger: Ledger, told: list[Told], now_ns: int) 
         faults += _money(db, told)
         if faults:
             wrong = {*report.unknown, *report.forgotten, *report.ghosts}
+            wrong |= {
+                order["order_id"]
+                for order in ledger["orders"]
+                if any(
+                    order["order_id"].startswith(one.partition("/")[2])
+                    for one in report.missing_fills
+                )
+            }
             faults += _lives(db, sorted(wrong)[:3])
     return faults
 

@@ -13,7 +13,6 @@ import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import wraps
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,12 +23,10 @@ import structlog
 
 from engine import order_pulse
 from engine.trader import Trader
-from models.agents import AgentSpec
 from models.errors import FloorError
 from models.markets import Market
 from models.settings import Settings
 from models.units import SECOND_NS
-from risk.limits import Limits
 from store import leases
 from store.checkpoints import CheckpointFiles
 from store.database import Database
@@ -39,6 +36,17 @@ from tasks.api_keys import api_nonce
 from tasks.drilling.week_awaits import Mortal
 from tasks.drilling.week_clock import SharedClock, SteppedClock, SteppedLoop, live_by
 from tasks.drilling.week_exchange import memory
+from tasks.drilling.week_words import (
+    Done,
+    Doom,
+    HandOver,
+    Reconcile,
+    SessionSpec,
+    State,
+    TakeOver,
+    Tick,
+    WrongClock,
+)
 from venue.polymarket.client import PolymarketVenue
 from venue.polymarket.discovery import GammaDiscovery
 from venue.polymarket.feed import PolymarketFeed
@@ -51,93 +59,6 @@ LINK_S = 0.05
 LEASE_S = 600.0
 LATEST_ENTRY_S = 5
 FIND_S = 1.0
-
-
-class State(StrEnum):
-    """How far a session has come."""
-
-    PREPARING = "preparing"
-    PREPARED = "prepared"
-    STARTING = "starting"
-    TRADING = "trading"
-    ENDING = "ending"
-    ENDED = "ended"
-    FAILED = "failed"
-    """Venue or Postgres did not answer, or the trader ended; its text says so."""
-    DEFECT = "defect"
-
-
-@dataclass(frozen=True, slots=True)
-class SessionSpec:
-    """What a session is told when it starts; `number` tells its process' lives apart."""
-
-    agent: AgentSpec
-    limits: Limits
-    number: int
-    database: str
-    home: Path
-    clock: Path
-    port: int
-    diary: Path
-    silence_s: float
-    """When the venue takes an agent for dead."""
-    keep_orders: bool = True
-
-
-# --- what a session is told -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """Do what is due."""
-
-
-@dataclass(frozen=True, slots=True)
-class TakeOver:
-    """Take the lease and trade; the predecessor is dead, or gives its lease back."""
-
-    died: bool
-
-
-@dataclass(frozen=True, slots=True)
-class HandOver:
-    """Stop, leave the orders to the successor, and give the lease back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Doom:
-    """Die at the n-th await from now."""
-
-    awaits: int
-
-
-@dataclass(frozen=True, slots=True)
-class WrongClock:
-    """The machine's wall clock is off by so much from now on."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Reconcile:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """All is quiet: what was due is done, as far as anybody answers."""
-
-    state: State
-    text: str
-    behind: int
-    """Orders in doubt and rows not written."""
-    cash_e6: int
-    shares_e6: dict[str, int]
-    traded: int
-    """Windows begun."""
-    memory: int
-    tasks: int
-    files: int
 
 
 def main(pipe: Connection, spec: SessionSpec) -> None:

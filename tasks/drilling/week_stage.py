@@ -28,7 +28,7 @@ from store.urls import Urls, ensure_databases, urls
 from tasks.drilling import week_exchange, week_session
 from tasks.drilling.week_clock import SharedClock
 from tasks.drilling.week_process import Died, Process, context
-from tasks.drilling.week_session import Done, SessionSpec, State, TakeOver, Tick
+from tasks.drilling.week_words import Done, SessionSpec, State, TakeOver, Tick
 from venue.wallet import signing_key
 
 CONTEXT = context("tasks.drilling.week_preload")
