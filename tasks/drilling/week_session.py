@@ -54,6 +54,7 @@ from venue.polymarket.limits import Limits as RateLimits
 
 ANSWER_S = 0.5
 """Real seconds of silence after which an answer of venue or Postgres is not waited for."""
+BUSY = (State.PREPARING, State.STARTING, State.ENDING)
 LINK_S = 0.05
 """The same for a WebSocket that is being opened."""
 LEASE_S = 600.0
@@ -145,7 +146,8 @@ class _Session:
 
     def patience_s(self) -> float:
         """How long to listen in silence before that counts as quiet."""
-        if self.asking or self.state in (State.PREPARING, State.STARTING, State.ENDING):
+        behind = self.journal is not None and self.journal.behind > 0
+        if self.asking or behind or self.state in BUSY:
             return ANSWER_S
         return 0.0 if self._linked() else LINK_S
 
