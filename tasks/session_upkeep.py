@@ -161,11 +161,15 @@ async def watch_store(
     suspended until one of them does again.
     """
     told: set[str] = set()
-    stopped = False
+    stopped, late = False, 0
     while True:
         for name in {*journal.damaged, *files.damaged} - told:
             told.add(name)
             troubles.begin(name, f"a local file was damaged and is set aside as {name}")
+        if journal.late > late:
+            # Orders of a session before this one: reconcile compares them with the venue.
+            late = journal.late
+            journal.event("entries_of_earlier_sessions", {"entries": late})
         if journal.away_s > AWAY_ALERT_S:
             troubles.begin("store", "Postgres is away; what happens is kept on the disk")
         elif journal.away_s == 0.0:

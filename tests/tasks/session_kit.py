@@ -74,13 +74,18 @@ class Stage:
         lease = await self.lease()
         return lease is not None and lease.live and lease.flow_run_id == run
 
-    async def until(self, what: str, is_so: Callable[[], Awaitable[object]]) -> None:
+    async def until(
+        self,
+        what: str,
+        is_so: Callable[[], Awaitable[object]],
+        seconds: float = PATIENCE_S,
+    ) -> None:
         began = time.monotonic()
-        while time.monotonic() - began < PATIENCE_S:
+        while time.monotonic() - began < seconds:
             if await is_so():
                 return
             await asyncio.sleep(0.1)
-        raise AssertionError(f"not within {PATIENCE_S:g} s: {what}")
+        raise AssertionError(f"not within {seconds:g} s: {what}")
 
     async def look(self) -> Look:
         """Compare our books with the exchange's, as the reconcile flow does."""
