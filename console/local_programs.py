@@ -1,5 +1,6 @@
 """The floor's local programs, in supervisord's hands: what a drill stops, starts and looks for."""
 
+import time
 from pathlib import Path
 
 import psutil
@@ -8,6 +9,10 @@ from console.floor import running
 from console.records import read_launch
 from console.supervisor import Supervisor
 from models.errors import NotReady
+
+STOPPING_S = 30.0
+"""Postgres may take 20 s to stop before it is killed."""
+POLL_S = 0.2
 
 
 class LocalPrograms:
@@ -42,4 +47,22 @@ class LocalPrograms:
         self._supervisor.stop_program(name)
 
     def start(self, name: str) -> None:
-        self._supervisor.start_program(name)
+        """Start a program again; one that is still stopping is waited for, one that runs is left.
+
+        Raises
+        ------
+        NotReady
+            It does not stop within half a minute, or can't be started.
+        """
+        deadline = time.monotonic() + STOPPING_S
+        # supervisord says yes to starting what still stops, and does nothing.
+        while (state := self._state(name)) == "STOPPING":
+            if time.monotonic() > deadline:
+                raise NotReady(f"{name} did not stop within {STOPPING_S:.0f} s")
+            time.sleep(POLL_S)
+        if state not in ("STARTING", "RUNNING"):
+            self._supervisor.start_program(name)
+
+    def _state(self, name: str) -> str:
+        states = {row.name: row.state for row in self._supervisor.states()}
+        return states.get(name, "")

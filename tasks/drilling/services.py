@@ -1,5 +1,7 @@
 """Drills on what traders need: Postgres, Redis, Prefect's server, the ops process, the venue."""
 
+import asyncio
+
 import psutil
 
 from tasks.drilling import harm
@@ -21,8 +23,8 @@ def stop_program(name: str) -> Strike:
 
     async def strike(scene: Scene) -> None:
         programs = scene.stage.programs
-        scene.later(f"program {name}", lambda: programs.start(name))
-        programs.stop(name)
+        scene.later(f"program {name}", lambda: asyncio.to_thread(programs.start, name))
+        await asyncio.to_thread(programs.stop, name)
 
     return strike
 

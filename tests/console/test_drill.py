@@ -21,10 +21,12 @@ from console.records import (
     write_floor,
     write_launch,
 )
+from console.supervisor import Supervisor, spawn
 from models.errors import BadValue, ConfigError, NotReady
 from tasks.drilling.catalogue import DRILLS
 from tasks.drilling.report import DrillReport, DrillResult
 from tasks.drilling.soak import SoakReport
+from tests.console.conftest import eventually
 
 PASSED = DrillResult("kill-trader", "SIGKILL", again_s=8.0, target_s=20.0, cash_gap_e6=0)
 FAILED = DrillResult("drain", "halted", problems=("2 orders were left",))
@@ -157,3 +159,41 @@ def test_programs_are_known_by_their_records_and_only_while_they_live(home: Path
         programs.stop("ops")
     with pytest.raises(NotReady, match="supervisord"):
         programs.start("ops")
+
+
+def test_programs_are_stopped_and_started_through_a_real_supervisor(home: Path) -> None:
+    run_folder(home).mkdir()
+    configuration = home / "supervisord.conf"
+    configuration.write_text(
+        f"[unix_http_server]\nfile={home}/s.sock\nchmod=0600\n"
+        "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory="
+        "supervisor.rpcinterface:make_main_rpcinterface\n"
+        f"[supervisord]\nnodaemon=true\nsilent=true\nlogfile={home}/d.log\n"
+        f"pidfile={home}/d.pid\n" + ("user=root\n" if os.geteuid() == 0 else "") +
+        "[program:slow]\nstartsecs=0\nstopwaitsecs=20\ncommand="
+        "/bin/sh -c \"trap 'sleep 0.5; exit 0' TERM; while :; do sleep 0.05; done\"\n"
+    )  # fmt: skip
+    daemon = spawn(configuration, home / "d.out", dict(os.environ), None)
+    try:
+        me = Identity.of(daemon.pid)
+        write_floor(home, FloorRecord(me.pid, me.created, "one", f"{home}/s.sock", False))
+        supervisor = Supervisor(f"{home}/s.sock")
+        eventually("it serves", lambda: state_of(supervisor) == "RUNNING", 60)
+        programs = LocalPrograms(home)
+        programs.stop("slow")
+        assert state_of(supervisor) == "STOPPING"
+        programs.start("slow")  # waits until it has stopped
+        eventually("it runs again", lambda: state_of(supervisor) == "RUNNING", 60)
+        programs.start("slow")  # runs already: nothing to do
+        with pytest.raises(NotReady, match="refuses stopProcess"):
+            programs.stop("unknown")
+    finally:
+        daemon.terminate()
+        daemon.wait(30)
+
+
+def state_of(supervisor: Supervisor) -> str:
+    try:
+        return supervisor.states()[0].state
+    except NotReady:
+        return ""

@@ -85,7 +85,8 @@ def test_a_drill_finds_the_floor_trading_again_with_nothing_lost(
     problems = [one for one in result["problems"] if not one.startswith(LATE)]
     assert problems == [], done.stderr
     assert result["again_s"] > 0
-    assert result["detected_s"] is not None
+    if words[0].startswith("kill"):
+        assert result["detected_s"] is not None
     assert result["orders_after"] > result["orders_before"]
     assert (result["duplicates"], result["lost"], result["cash_gap_e6"]) == (0, 0, 0)
     shown = floor.command("drill", "report", "--json")
