@@ -120,17 +120,28 @@ def _since_ns(source: SpotSource, now_ns: int) -> int:
 
 
 def _restore_markets(state: Mapping[str, Any], data: MarketData, faults: Faults) -> None:
-    try:
+    """Take up each part by itself: one that is spoilt costs no other."""
+
+    def strikes() -> None:
         data.strikes.update({str(key): int(e8) for key, e8 in state.get("strikes", {}).items()})
+
+    def prices() -> None:
         for asset, source, rows in state.get("prices", ()):
             data.history(str(asset), SpotSource(source)).unpack(rows)
-        heard = state.get("spot_heard_ns", {})
-        data.hear_spot({str(asset): int(recv_ns) for asset, recv_ns in heard.items()})
-        data.paces.update(
-            {str(key): _window(memory) for key, memory in state.get("windows", {}).items()}
-        )
-    except _NONSENSE as error:
-        faults.append(f"market data: {error!r}")
+
+    def heard() -> None:
+        told = state.get("spot_heard_ns", {})
+        data.hear_spot({str(asset): int(recv_ns) for asset, recv_ns in told.items()})
+
+    def windows() -> None:
+        for key, memory in state.get("windows", {}).items():
+            data.paces[str(key)] = _window(memory)
+
+    for part in (strikes, prices, heard, windows):
+        try:
+            part()
+        except _NONSENSE as error:
+            faults.append(f"{part.__name__}: {error!r}")
 
 
 def _window(memory: Mapping[str, Any]) -> dict[str, Any]:
