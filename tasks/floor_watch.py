@@ -36,7 +36,7 @@ CALL_S = (0.0, 4.0, 10.0, 30.0, 60.0)
 """Pauses between calls for the same sign; the flow comes by itself every thirty seconds."""
 CALL_MISSING_S = (0.0, 30.0, 60.0)
 """Between calls for a lease nobody holds: a session that was started needs its time."""
-ANSWER_S = 10.0
+ANSWER_S = 20.0
 SUPERVISE = "supervise/supervise"
 BACK = "postgres_back_ns"
 """When Postgres was last seen to be back, in the floor's state."""
@@ -115,8 +115,11 @@ class FloorWatch:
             elif sign.kind is Kind.HUNG:
                 # Of another host: its own loop may still turn, so it is asked.
                 await halt_session(self._database, sign.flow_run_id or sign.holder, sign.text)
-        # What was ended just now is dead at the next look, and its trigger may be quicker still.
-        await self._call_for([sign for sign in signs if sign.start and not sign.end])
+        # What was ended just now is dead at the next look, and its trigger may be quicker still;
+        # of an orphan's death no worker is left to tell.
+        await self._call_for(
+            [sign for sign in signs if sign.start and (not sign.end or sign.kind is Kind.ORPHAN)]
+        )
         return signs
 
     # --- seeing ---------------------------------------------------------------------------------

@@ -18,9 +18,9 @@ import time
 from pathlib import Path
 from subprocess import PIPE, Popen, TimeoutExpired
 
-BEATS = 30
+BEATS = 60
 """How often the parent speaks within the longest silence it may keep."""
-SILENT_S = 30.0
+SILENT_S = 60.0
 """Silence after which the parent is ended, in two halves of which each must be silent: after the
 whole machine slept, the parent gets its chance to speak first."""
 

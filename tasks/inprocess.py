@@ -8,6 +8,7 @@ and each must carry a `timeout_seconds`.
 import importlib
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from prefect.client.schemas.objects import FlowRun
@@ -21,6 +22,9 @@ from prefect.workers.base import (
 )
 
 from tasks.patience import OnceOnly, Patient
+
+UNKEPT = Path("unkept")
+"""Where results would be kept if any were."""
 
 
 class InProcessResult(BaseWorkerResult):
@@ -61,7 +65,11 @@ class InProcessWorker(
         if flow_run.deployment_id is None:
             raise ValueError(f"flow run {flow_run.name!r} belongs to no deployment")
         deployment = await self.client.read_deployment(flow_run.deployment_id)
-        return load_entrypoint(deployment.entrypoint or "")
+        # With a storage named, Prefect need not ask its server for one: it would do so without
+        # yielding, and block the whole process while the server hangs.
+        return load_entrypoint(deployment.entrypoint or "").with_options(
+            result_storage=UNKEPT, persist_result=False
+        )
 
 
 def load_entrypoint(entrypoint: str) -> Flow[..., Any]:

@@ -19,6 +19,8 @@ log = structlog.get_logger(__name__)
 
 ANSWER_S = 10.0
 """Prefect's client goes on trying for a minute, and the server may be back long before."""
+LONGEST_S = 60.0
+"""A server that answers slowly is given more and more time, up to this."""
 
 if TYPE_CHECKING:
     Worker = BaseWorker[Any, Any, Any]
@@ -39,16 +41,18 @@ class Patient(Worker):
 
     away = False
     leaving = False
+    _answer_s = ANSWER_S
 
     async def _get_scheduled_flow_runs(self) -> list[Any]:
         if self.leaving:
             return []
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(self._answer_s):
                 runs = await super()._get_scheduled_flow_runs()
         except (TimeoutError, httpx.HTTPError) as error:
             self._missed(error)
             return []
+        self._answer_s = ANSWER_S
         if self.away:
             self.away = False
             log.info("prefect_back", worker=self.name)
@@ -56,7 +60,7 @@ class Patient(Worker):
 
     async def _sync_and_initialize(self) -> None:
         try:
-            async with asyncio.timeout(3 * ANSWER_S):
+            async with asyncio.timeout(LONGEST_S):
                 await super()._sync_and_initialize()
         except (TimeoutError, httpx.HTTPError) as error:
             self._missed(error)
@@ -73,6 +77,8 @@ class Patient(Worker):
     def _missed(self, error: Exception) -> None:
         if is_refusal(error):
             raise error
+        if isinstance(error, TimeoutError):
+            self._answer_s = min(LONGEST_S, 2 * self._answer_s)
         if not self.away:
             log.warning("prefect_away", worker=self.name, reason=repr(error))
         self.away = True
@@ -99,7 +105,7 @@ class OnceOnly(Worker):
     async def _skip(self, run: FlowRun) -> None:
         state: Any = Cancelled(name="Skipped", message="A later run of the deployment is due too.")
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(LONGEST_S):
                 await self.client.set_flow_run_state(run.id, state, force=True)
         except (TimeoutError, httpx.HTTPError) as error:
             # It comes again with the next poll.

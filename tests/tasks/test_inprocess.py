@@ -49,6 +49,11 @@ def test_runs_end_in_their_own_state_without_a_process_of_their_own(seen: dict[s
     assert "it broke" in states[1][1]
 
 
+def test_no_run_blocks_the_process_while_it_asks_the_server(seen: dict[str, Any]) -> None:
+    """Watches share the event loop: a server that hangs must not keep them from looking."""
+    assert seen["blocking"] == []
+
+
 def test_late_runs_after_an_outage_are_one_catch_up_not_a_herd(seen: dict[str, Any]) -> None:
     assert seen["late"] == ["Skipped"] * 4 + ["Completed"]
 
