@@ -42,7 +42,7 @@ AGENT = "market-maker-btc-15m"
 SHORT_S = 10
 """The shortest silence Prefect lets an automation look for."""
 AGAIN_S = 30.0
-PATIENCE_S = 240.0
+PATIENCE_S = 300.0
 
 
 async def until(

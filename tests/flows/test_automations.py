@@ -16,7 +16,7 @@ from store.urls import Urls
 from tasks.agent_files import AGENTS_DIR
 from tests.flows.prefect_server import prefect_server, server_settings
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1_200)
 
 AGENT = "market-maker-btc-15m"
 AGENTS = sorted(path.stem for path in AGENTS_DIR.glob("*.yaml"))
@@ -49,7 +49,7 @@ def run_program(name: str, environment: dict[str, str], log: Path) -> dict[str, 
         env=environment,
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=1_000,
         check=False,
     )
     told = done.stdout[-3000:] + done.stderr[-3000:] + log.read_text()[-2000:]
