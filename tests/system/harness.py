@@ -52,7 +52,7 @@ class Floor:
 
     def simulator(self, path: str) -> Any:
         return httpx.get(
-            f"http://127.0.0.1:{self.settings.sim_port}{path}", timeout=10, trust_env=False
+            f"http://127.0.0.1:{self.settings.sim_port}{path}", timeout=60, trust_env=False
         ).json()
 
     def program(self, name: str) -> psutil.Process:
