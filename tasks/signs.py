@@ -14,10 +14,12 @@ MISSED = 3
 HEAD_START_S = 3.0
 """The deployment's own trigger follows a death within this; a second run would only get in its
 way."""
-FIRST_BEAT_S = 60.0
-"""How long after its lease a session may need for its first heartbeat: it reconciles first."""
+FIRST_BEAT_S = 30.0
+"""How much longer the first heartbeat after a lease may take: whoever starts is busy."""
 SETTLE_S = 10.0
 """After Postgres was away, sessions that live may need this long to renew their leases."""
+MISSING_S = 5.0
+"""How long nobody may hold a lease between two sessions."""
 LINGER_S = 120.0
 """How long a process may take to end once it holds no lease: telling Prefect can take a while."""
 BLIND_S = 6.0
@@ -216,7 +218,7 @@ class Signs:
 
     def _patience_s(self, kind: Kind) -> float:
         """How long something must be amiss before it counts."""
-        return {Kind.DEAD: HEAD_START_S, Kind.MISSING: 1.5 * SETTLE_S}.get(kind, 0.0)
+        return {Kind.DEAD: HEAD_START_S, Kind.MISSING: MISSING_S}.get(kind, 0.0)
 
     def _text(self, kind: Kind, memory: _Memory, now: float) -> str:
         silent_s = now - (memory.beat_at or memory.since)
