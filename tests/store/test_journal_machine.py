@@ -139,9 +139,7 @@ class Floor:
         )  # fmt: skip
         session = Session(link, lease, journal)
         await journal.start()
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr("store.backlog._LEFTOVERS_S", 0.0)
-            state = await journal.load()
+        state = await journal.load()
         session.orders = {order.order_id: order for order in state.orders}
         for order in state.orders:
             assert order.order_id in self.words or order.order_id in self.unsent
@@ -299,6 +297,7 @@ _STEPS = [
 ]
 
 
+@pytest.mark.timeout(400)
 @given(
     plan=st.lists(
         st.tuples(st.sampled_from(range(len(_STEPS))), st.integers(0, 10_000)),
@@ -313,8 +312,16 @@ _STEPS = [
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )
 def test_whatever_goes_away_dies_or_comes_late(
-    clean_postgres_url: str, make: Any, tmp_path: Path, plan: list[tuple[int, int]]
+    clean_postgres_url: str,
+    make: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    plan: list[tuple[int, int]],
 ) -> None:
+    monkeypatch.setattr("store.backlog._LEFTOVERS_S", 0.0)
+    monkeypatch.setattr("store.backlog._PROBE_FIRST_S", 0.005)
+    monkeypatch.setattr("store.backlog._PROBE_MOST_S", 0.01)
+
     async def live() -> None:
         floor = Floor(clean_postgres_url, tmp_path, make)
         await floor.begin()

@@ -129,6 +129,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.timeout(400)
 async def test_orders_and_fills_of_an_outage_are_there_afterwards_once_and_in_order(
     server: Server, make: Any, tmp_path: Path
 ) -> None:
@@ -138,7 +139,8 @@ async def test_orders_and_fills_of_an_outage_are_there_afterwards_once_and_in_or
         await agents.sync_agents(db, [make.spec()])
         lease = await leases.acquire(db, "alpha", "one", 3600)
         assert lease is not None
-        stop = asyncio.Event()
+        stop, going = asyncio.Event(), asyncio.Event()
+        going.set()
         booked: list[Any] = []
         journal = PostgresJournal(
             db, "alpha", lease, spool_dir=tmp_path, patience_s=0.5,
@@ -154,6 +156,7 @@ async def test_orders_and_fills_of_an_outage_are_there_afterwards_once_and_in_or
                 await journal.order_changed(order.to(OrderState.FILLED))
                 booked.append(fill)
                 await asyncio.sleep(0.02)
+                await going.wait()
 
         async def trade_on(orders: int) -> None:
             goal = len(booked) + orders
@@ -172,7 +175,9 @@ async def test_orders_and_fills_of_an_outage_are_there_afterwards_once_and_in_or
                 assert journal.away_s > 0
                 assert journal.behind > 0
                 await server.do(come_back)
+                going.clear()
                 await until(lambda: journal.behind == 0)
+                going.set()
                 await trade_on(10)
             stop.set()
             await trading
