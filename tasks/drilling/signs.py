@@ -119,7 +119,7 @@ class Signs:
             return [Sign(now, f"heartbeat of {self._agent} gone")]
         beat = beats[self._agent]
         return [
-            Sign(now, f"heartbeat says {what}: {beat[what]}")
+            Sign(int(beat.get("ts_ns", now)), f"heartbeat says {what}: {beat[what]}")
             for what in ("suspended", "paused")
             if beat.get(what)
         ]

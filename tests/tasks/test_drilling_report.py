@@ -26,6 +26,7 @@ from tasks.drilling.report import (
 from tasks.drilling.run import longest_silence_s
 from tasks.drilling.stage import Accepted
 from tasks.drilling.venue_faults import stale_spans
+from tests.cited_tests import cited, missing
 
 GOOD = DrillResult(
     "kill-trader", "SIGKILL", "maker", detected_s=0.4, sign="lease ended", again_s=9.0,
@@ -125,7 +126,12 @@ def test_a_soak_without_faults_is_refused() -> None:
 def test_an_unknown_drill_names_those_there_are() -> None:
     with pytest.raises(BadValue, match="kill-trader"):
         find_drill("kill-tradr")
-    for name in NOT_HERE:
+
+
+def test_what_is_no_drill_names_a_test_there_is() -> None:
+    for name, why in NOT_HERE.items():
+        assert cited(why)
+        assert missing(why) == []
         with pytest.raises(BadValue, match="is no drill"):
             find_drill(name)
 
