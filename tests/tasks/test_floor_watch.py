@@ -113,6 +113,7 @@ async def stage(
 ) -> AsyncIterator[Stage]:
     # The lean session beats every half second and lives by a lease of four.
     monkeypatch.setattr(signs, "SETTLE_S", 1.0)
+    monkeypatch.setattr(signs, "HEAD_START_S", 0.5)
     settings = settings_of(tmp_path, 9, clean_postgres_url, redis_url)
     settings = settings.model_copy(update={"heartbeat_interval": 1})
     called: list[str] = []
