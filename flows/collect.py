@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from prefect import flow
 from prefect.exceptions import TerminationSignal
@@ -23,7 +24,13 @@ from venue.polymarket.discovery import GammaDiscovery
 from venue.polymarket.feed import PublicFeed
 
 
-@flow(name="collect", flow_run_name="collect")
+# Why a storage is named although nothing is kept in it: see `flows.trade`.
+@flow(
+    name="collect",
+    flow_run_name="collect",
+    result_storage=Path("unkept"),
+    persist_result=False,
+)
 async def collect() -> str:
     """Collect for one session, and until the next one is at work."""
     settings = load_settings()

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from pathlib import Path
 
 import structlog
 from prefect import flow, task
@@ -33,7 +34,14 @@ ARTIFACT_S = 10.0
 """Prefect's client goes on trying for minutes while its server is away."""
 
 
-@flow(name="trade", flow_run_name=session_run_name)
+# With a storage named, Prefect need not ask its server for one when a run begins: it would do so
+# without yielding, and a server that hangs would block the whole process.
+@flow(
+    name="trade",
+    flow_run_name=session_run_name,
+    result_storage=Path("unkept"),
+    persist_result=False,
+)
 async def trade(agent: str) -> State[None]:
     """Recover the agent, trade its markets window by window, hand over to the next session."""
     began_ns = time.time_ns()

@@ -340,6 +340,8 @@ class TradingSession:
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:
             await self.stop_trading(error)
+            # Steps that are cut off tell Prefect so, which may take its time.
+            await self._windows.end()
         finally:
             await self._close()
 
@@ -357,7 +359,6 @@ class TradingSession:
         try:
             await self.trader.stop(reason, keep_orders=self._leaves_orders())
             await self.checkpoints.keep_file()
-            await self._windows.end()
             with suppress(FloorError, TimeoutError):
                 # What was cancelled is free for the others at once.
                 async with asyncio.timeout(LAST_SYNC_S):

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.timeout(600)
 CREATE = library.create
 
 
-async def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
+async def test_damaged_files_are_named_and_the_checkpoint_before_is_used(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     play(monkeypatch, Quoter)
@@ -45,18 +45,23 @@ async def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
     *_, before, newest = sorted(folder.glob("*.checkpoint"))
     good = before.read_bytes()
     newest.write_bytes(newest.read_bytes()[:-7] + b"garbage")
+    # Beside it what a dead session left for Postgres, and something fell upon it.
+    spoilt = stage.settings.floor_home / "spool" / f"{AGENT}.journal.{1:020d}-1.wal"
+    spoilt.parent.mkdir(exist_ok=True)
+    spoilt.write_bytes(b"no frame at all" * 20)
     async with chat_room() as chat:
         session = stage.session("second", slack_webhook_url=chat.url)
         assert await session.open() == ""
         async with session:
 
             async def told() -> bool:
-                return any(newest.name in text for text in chat.told)
+                text = "\n".join(chat.told)
+                return newest.name in text and spoilt.stem in text
 
-            await stage.until("people hear of the damaged file", told)
+            await stage.until("people hear of the damaged files", told)
             strategy = session.prepared.strategy
             assert isinstance(strategy, Quoter)
-            assert f'"asked":{strategy.asked}'.encode() in good.replace(b" ", b"")
+            assert f'"asked":{strategy.asked}}}'.encode() in good.replace(b" ", b"")
     assert len([text for text in chat.told if newest.name in text]) == 1
     assert newest.with_name(newest.name + ".damaged").exists()
 
@@ -155,6 +160,7 @@ async def test_a_full_disk_stops_nothing_until_postgres_is_away_too(stage: Stage
                 return str(beat.get("suspended", ""))
 
             assert await suspended() == ""
+            assert (await bus.heartbeats())[AGENT]["rss_mb"] > 10
             await line.cut()
 
             async def says_why() -> bool:
