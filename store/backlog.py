@@ -43,6 +43,7 @@ class Backlog:
         self._agent = agent
         self._wal = WriteAheadLog(folder, agent)
         self._drain = Drain(database, agent, lease, self._wal, folder)
+        self._drain.on_booked = self._note_answer
         self._draining = asyncio.Lock()
         self._wake = asyncio.Event()
         self._closing = False
@@ -73,7 +74,10 @@ class Backlog:
 
     @property
     def away_s(self) -> float:
-        """How long Postgres has been away, in seconds; 0.0 while it is there."""
+        """Seconds since Postgres last answered; 0.0 while nothing waits for it.
+
+        While a long backlog is being booked this is small: what waits is no longer Postgres.
+        """
         return 0.0 if self._away_since is None else max(boot_s() - self._away_since, 1e-9)
 
     @property
@@ -87,11 +91,15 @@ class Backlog:
             self._away_since = since_s
             log.warning("journal_goes_to_the_disk", agent=self._agent, reason=str(error))
 
+    def _note_answer(self) -> None:
+        if self._away_since is not None:
+            self._away_since = boot_s()
+
     def note_there(self) -> None:
         """Note that Postgres took a write."""
         self.stuck = ""
         if self._away_since is not None and not self.behind:
-            log.info("journal_direct_again", agent=self._agent, away_s=round(self.away_s, 1))
+            log.info("journal_direct_again", agent=self._agent)
             self._away_since = None
 
     # --- keeping and booking --------------------------------------------------------------------

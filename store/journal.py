@@ -112,7 +112,7 @@ class PostgresJournal:
 
     @property
     def away_s(self) -> float:
-        """How long Postgres has been away, in seconds; 0.0 while writes go to it directly."""
+        """Seconds since Postgres last answered; 0.0 while writes go to it directly."""
         return self._backlog.away_s
 
     @property

@@ -1,6 +1,6 @@
 """Bringing what waited in files into Postgres: in order, and each entry once in effect."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -35,6 +35,8 @@ class Drain:
     ----------
     answer_s
         How long a batch may take before Postgres counts as away; then a smaller one is tried.
+    on_booked
+        Called after each batch of this process's own.
     damaged
         Names of files that were set aside: damaged, or with entries Postgres refuses.
     """
@@ -43,6 +45,7 @@ class Drain:
         self, database: Database, agent: str, lease: Lease | None, wal: WriteAheadLog, folder: Path
     ) -> None:
         self.answer_s = ANSWER_S
+        self.on_booked: Callable[[], None] = lambda: None
         self.damaged: list[str] = []
         self._database = database
         self._agent = agent
@@ -65,6 +68,7 @@ class Drain:
             refused = await self._book(batch)
             self._keep_refused(refused)
             self._wal.written(len(batch))
+            self.on_booked()
 
     async def leftovers(self) -> int:
         """Book what processes left that are gone; returns how many entries there were.

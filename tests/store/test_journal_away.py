@@ -268,3 +268,25 @@ asyncio.run(main())
         state = await journal.load()
     assert [order.order_id for order in state.orders] == [make.order(n).order_id for n in (1, 2)]
     assert (journal.damaged, files(tmp_path)) == ([], [])
+
+
+async def test_a_long_backlog_being_booked_is_no_absence(
+    link: Link, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each batch is an answer: buying goes on although the file is not empty yet."""
+    monkeypatch.setattr("store.journal_drain._BATCH", 1)
+    async with journal_of(link, await lease_of(link.database), tmp_path) as journal:
+        link.down = True
+        for n in range(1, 4):
+            await journal.order_signed(make.order(n), make.market())
+        journal._backlog._away_since = boot_s() - 3600
+        with pytest.raises(StoreUnavailable, match="nothing new is bought after 60 s"):
+            await journal.order_signed(make.order(9), make.market())
+        link.down = False
+        while journal.behind == 3:
+            await asyncio.sleep(0)
+        assert journal.away_s < 3600
+        await journal.order_signed(make.order(5), make.market())
+        assert await journal.drained(PATIENCE_S)
+        assert journal.away_s == 0.0
+        assert len((await journal.load()).orders) == 4
