@@ -48,14 +48,17 @@ def look_here(home: Path) -> Here:
         environment = _environment(process)
         if environment.get(HOME_MARK) == str(home):
             marks[process.pid] = environment
-    judged = [_judged(pid, own, marks) for pid, own in marks.items() if own.get(RUN_MARK)]
+    judged = [_judged(pid, own) for pid, own in marks.items() if own.get(RUN_MARK)]
+    sessions = [process for process in judged if process is not None]
     workers = [
         _created(pid)
         for pid, own in marks.items()
         if own.get(PROGRAM_MARK) == WORKER and not own.get(RUN_MARK)
     ]
+    # What a session left behind must not hide the session itself.
+    sessions.sort(key=lambda process: not process.orphan)
     return Here(
-        {process.run_id: process for process in judged if process is not None},
+        {process.run_id: process for process in sessions},
         min((created for created in workers if created is not None), default=None),
     )
 
@@ -63,25 +66,29 @@ def look_here(home: Path) -> Here:
 def is_orphan(pid: int, home: Path) -> bool:
     """Whether this process was started by a worker of the floor at `home` that is gone."""
     try:
-        process = psutil.Process(pid)
-        own, parent = _environment(process), _environment(psutil.Process(process.ppid()))
+        own = _environment(psutil.Process(pid))
     except psutil.Error:
         return False
-    return own.get(HOME_MARK) == str(home) and RUN_MARK in own and not _same_program(own, parent)
+    if own.get(HOME_MARK) != str(home) or RUN_MARK not in own:
+        return False
+    process = _judged(pid, own)
+    return process is not None and process.orphan
 
 
-def _judged(
-    pid: int, own: Mapping[str, str], marks: Mapping[int, Mapping[str, str]]
-) -> SessionProcess | None:
+def _judged(pid: int, own: Mapping[str, str]) -> SessionProcess | None:
     """Judge one process; None for the helper of another, or where it ended meanwhile."""
     try:
-        parent = marks.get(psutil.Process(pid).ppid(), {})
+        parent_id = psutil.Process(pid).ppid()
+        parent = _environment(psutil.Process(parent_id))
     except psutil.Error:
         return None
     birth = birth_of(pid)
     if birth is None or parent.get(RUN_MARK) == own[RUN_MARK]:
         return None
-    return SessionProcess(pid, birth, own[RUN_MARK], not _same_program(own, parent))
+    # A parent whose marks can't be read may be the worker: nobody is ended for that. The first
+    # process of all can't be read where it is the system's; a container's may be the worker.
+    known = parent_id == 1 or bool(parent)
+    return SessionProcess(pid, birth, own[RUN_MARK], known and not _same_program(own, parent))
 
 
 def _same_program(own: Mapping[str, str], parent: Mapping[str, str]) -> bool:

@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import State
 from prefect.types._datetime import now
 
+from tasks import session_processes
 from tasks.holders import birth_of, kill_process
 from tasks.orphans import orphaned
 from tasks.session_processes import (
@@ -90,6 +91,21 @@ def test_a_session_is_an_orphan_once_its_worker_is_gone(
     here = look_here(tmp_path)
     assert [(one.pid, one.orphan) for one in here.sessions.values()] == [(session.pid, True)]
     assert here.worker_since is None
+
+
+def test_a_parent_nobody_may_read_makes_no_orphan(
+    tree: list[psutil.Process], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker may run there under another user; the session's own watchdog knows better."""
+    worker, session, _helper = tree
+    read = session_processes._environment
+    monkeypatch.setattr(
+        session_processes,
+        "_environment",
+        lambda process: {} if process.pid == worker.pid else read(process),
+    )
+    assert not is_orphan(session.pid, tmp_path)
+    assert not look_here(tmp_path).sessions["run-1"].orphan
 
 
 def test_a_process_is_killed_by_its_birth_and_never_by_its_id_alone(
