@@ -23,7 +23,7 @@ LEASE_S = 120
 
 @pytest.fixture
 async def stage(postgres_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Stage]:
-    async for one in open_stage(postgres_url, redis_url, tmp_path):
+    async with open_stage(postgres_url, redis_url, tmp_path) as one:
         yield one
 
 
