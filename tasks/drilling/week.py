@@ -210,6 +210,7 @@ class Week:
         if not died:
             assert old.last is not None
             stage.ended.append(old.last)
+            stage.cpu_s += old.last.cpu_s
             old.process.end()
             self.report.handed_over += 1
         if actor.coming is None:
@@ -365,6 +366,7 @@ class Week:
         report.windows = sum(done.traded for done in ends)
         if hasattr(stage, "postgres") and not stage.postgres.away:
             self._count(stage.postgres.url)
+            report.cpu_s = stage.processor_s()
         if self._seen:
             report.measure(self._seen)
 

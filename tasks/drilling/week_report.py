@@ -29,6 +29,8 @@ class WeekReport:
     seed: int
     failures: list[str] = field(default_factory=list)
     took_s: float = 0.0
+    cpu_s: float = 0.0
+    """Processor time of exchange, sessions and Postgres; on a busy machine `took_s` is longer."""
     faults: Counter[str] = field(default_factory=Counter)
     kills: int = 0
     handed_over: int = 0
@@ -75,6 +77,7 @@ class WeekReport:
         """What was done and found, as pairs of words for a table."""
         return [
             ("simulated", f"{self.hours:g} h in {self.took_s:.0f} s, seed {self.seed}"),
+            ("processor time", f"{self.cpu_s:.0f} s"),
             ("windows traded", f"{self.windows}, results booked {self.settled}"),
             ("sessions", f"{self.sessions}, handed over {self.handed_over}, killed {self.kills}"),
             ("orders", f"{self.orders}, fills {self.fills}"),

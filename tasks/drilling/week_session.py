@@ -9,6 +9,7 @@ import inspect
 import logging
 import math
 import os
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -188,8 +189,9 @@ class _Session:
         files = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
         count = len(asyncio.all_tasks())
         return Done(
-            self.state, self.text, behind, cash, shares, self.traded, memory(), count, files
-        )
+            self.state, self.text, behind, cash, shares, self.traded, memory(), count, files,
+            time.process_time(),
+        )  # fmt: skip
 
     def _hear(self) -> None:
         try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from models.agents import AgentSpec
 from models.errors import ConfigError, NotReady
@@ -34,7 +35,7 @@ from venue.wallet import signing_key
 CONTEXT = context("tasks.drilling.week_preload")
 PR_SET_PDEATHSIG = 1
 BOOK_EVERY_S = 5
-STEP_S = 20.0
+STEP_S = 30.0
 """Ordinary step of the clock."""
 SILENCE_S = 2.5 * STEP_S
 """The venue's patience with a silent agent, as many steps as it has real heartbeats."""
@@ -58,6 +59,7 @@ class Postgres:
         self._port = settings.postgres_port
         self._urls: Urls = urls(settings)
         self._process: subprocess.Popen[bytes] | None = None
+        self._spent_s = 0.0
         self.start()
         upgrade(self.url)
 
@@ -89,8 +91,17 @@ class Postgres:
                     ) from None
                 time.sleep(0.05)
 
+    def cpu_s(self) -> float:
+        """Processor time of this server and of those before it."""
+        if self._process is None:
+            return self._spent_s
+        server = psutil.Process(self._process.pid)
+        backends = (_cpu_s(one.pid) for one in server.children(recursive=True))
+        return self._spent_s + _cpu_s(server.pid) + sum(backends)
+
     def stop(self) -> None:
         """Shut it down; whoever is connected is cut off."""
+        self._spent_s = self.cpu_s()
         process, self._process = self._process, None
         if process is not None:
             process.send_signal(self._program.stop_signal)
@@ -156,6 +167,8 @@ class Stage:
     keep_orders: bool = True
     memory: int = 0
     """Of the exchange, in bytes."""
+    cpu_s: float = 0.0
+    """Processor time of what has ended so far."""
     ended: list[Done] = field(default_factory=list)
     """The last words of sessions that ended in good order."""
 
@@ -200,6 +213,7 @@ class Stage:
 
     def kill_exchange(self) -> None:
         """SIGKILL; what it acknowledged is in its SQLite, and faults are forgotten."""
+        self.cpu_s += _cpu_s(self.venue.child.pid)
         self.venue.kill()
         self.start_exchange()
 
@@ -252,6 +266,7 @@ class Stage:
         """Note a death."""
         life.process.pipe.close()
         actor.deaths += 1
+        self.cpu_s += life.last.cpu_s if life.last is not None else 0.0
         if actor.coming is life:
             actor.coming = None
         elif actor.running is life:
@@ -292,11 +307,24 @@ class Stage:
             life.process.kill()
             self.bury(actor, life)
 
+    def processor_s(self) -> float:
+        """Processor time of exchange, sessions and Postgres so far, in seconds."""
+        lives = [life.last.cpu_s for _, life in self._lives() if life.last is not None]
+        return self.cpu_s + sum(lives) + _cpu_s(self.venue.child.pid) + self.postgres.cpu_s()
+
     def now(self) -> str:
         """The simulated time since the beginning, for people."""
         seconds = (self.clock.now_ns() - self.start_ns) / SECOND_NS
         days, rest = divmod(int(seconds), 86_400)
         return f"day {days + 1} {rest // 3600:02}:{rest % 3600 // 60:02}:{rest % 60:02}"
+
+
+def _cpu_s(pid: int | None) -> float:
+    """Processor time of a process and of its children that have ended."""
+    try:
+        return sum(psutil.Process(pid).cpu_times()[:4])
+    except psutil.Error:
+        return 0.0
 
 
 def kill(life: Life) -> None:

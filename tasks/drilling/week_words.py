@@ -93,3 +93,5 @@ class Done:
     memory: int
     tasks: int
     files: int
+    cpu_s: float
+    """Processor time of this process so far."""
