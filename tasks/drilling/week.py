@@ -23,7 +23,7 @@ from eth_account import Account
 from models.settings import Settings
 from models.units import SECOND_NS, to_cash_e6
 from risk.limits import Limits
-from tasks.agent_files import read_agents
+from tasks.agent_files import load_agents
 from tasks.drilling.week_check import Told, disagreements, doubled_or_lost
 from tasks.drilling.week_plan import CALM_S, HOUR_S, Fault, Kind, plan
 from tasks.drilling.week_process import Silent
@@ -78,12 +78,9 @@ def actors() -> list[Actor]:
 
     Momentum looks for smaller moves than its file says, of which the model's prices have enough.
     """
-    specs, faults = read_agents()
-    for fault in faults:
-        raise fault if isinstance(fault, Exception) else ValueError(str(fault))
     settings = Settings(_env_file=None)
     found = []
-    for spec in specs.values():
+    for spec in load_agents().values():
         changed = dict(spec.parameters)
         if spec.strategy == "momentum":
             changed["threshold_pct"] = 0.15
@@ -364,7 +361,7 @@ class Week:
             *(a.running.last for a in self._actors if a.running and a.running.last),
         ]
         report.windows = sum(done.traded for done in ends)
-        if hasattr(stage, "postgres") and not stage.postgres.away:
+        if hasattr(stage, "key") and not stage.postgres.away:
             self._count(stage.postgres.url)
             report.cpu_s = stage.processor_s()
         if self._seen:
