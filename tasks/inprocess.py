@@ -14,6 +14,7 @@ from typing import Any
 from prefect.client.schemas.objects import FlowRun
 from prefect.flow_engine import run_flow_async
 from prefect.flows import Flow
+from prefect.settings import get_current_settings
 from prefect.workers.base import (
     BaseJobConfiguration,
     BaseVariables,
@@ -23,8 +24,10 @@ from prefect.workers.base import (
 
 from tasks.patience import OnceOnly, Patient
 
-UNKEPT = Path("unkept")
-"""Where results would be kept if any were."""
+
+def local_storage() -> Path:
+    """Return the folder Prefect keeps results in where it was told of no other."""
+    return Path(get_current_settings().results.local_storage_path)
 
 
 class InProcessResult(BaseWorkerResult):
@@ -68,7 +71,7 @@ class InProcessWorker(
         # With a storage named, Prefect need not ask its server for one: it would do so without
         # yielding, and block the whole process while the server hangs.
         return load_entrypoint(deployment.entrypoint or "").with_options(
-            result_storage=UNKEPT, persist_result=False
+            result_storage=local_storage(), persist_result=False
         )
 
 
