@@ -15,6 +15,7 @@ from tasks import floor_watch, risk_watch
 from tasks.alerts import Alerts
 from tasks.guardian import Guardian, read_note
 from tasks.inprocess import serve_pool
+from tasks.left_runs import settle_left
 from tasks.logs import configure_logs
 
 log = structlog.get_logger(__name__)
@@ -55,6 +56,7 @@ async def _keep_serving() -> None:
     """Serve the pool; a worker that fails is followed by another, and the watches never stop."""
     while True:
         try:
+            await settle_left(entrypoint.rpartition(".")[2] for entrypoint in FLOWS)
             await serve_pool(POOL, name="ops", preload=FLOWS)
             return
         except Exception as error:

@@ -14,11 +14,12 @@ from prefect import Flow, results
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-from prefect.states import Scheduled
+from prefect.states import Pending, Running, Scheduled
 from prefect.testing.utilities import prefect_test_harness
 from prefect.types._datetime import now
 
 from tasks.inprocess import InProcessWorker
+from tasks.left_runs import settle_left
 from tests.tasks import sample_flows
 from tests.tasks.supervised_runs import supervise_runs
 
@@ -64,10 +65,38 @@ async def main() -> None:
         await worker.get_and_submit_flow_runs()
         states = [await final_state(client, run) for run in runs]
         late = await after_an_outage(client, worker, runs[0])
+        death = await after_a_death(client, worker)
         blocking = list(asked)
         supervised = await supervise_runs(client)
     ended = [[state.name, state.message] for state in states]
-    print(json.dumps({"states": ended, "late": late, "blocking": blocking, **supervised}))
+    print(
+        json.dumps(
+            {"states": ended, "late": late, "death": death, "blocking": blocking, **supervised}
+        )
+    )
+
+
+async def after_a_death(client: PrefectClient, worker: InProcessWorker) -> list[str]:
+    """Return how runs end while a dead process' run holds the only slot, and once it is settled."""
+    deployment_id = await client.create_deployment(
+        flow_id=await client.create_flow(sample_flows.good),
+        name="one at a time",
+        entrypoint="tests.tasks.sample_flows.good",
+        work_pool_name=POOL,
+        concurrency_limit=1,
+        concurrency_options={"collision_strategy": "CANCEL_NEW", "grace_period_seconds": 60},
+    )
+    dead = await client.create_flow_run_from_deployment(deployment_id)
+    await client.set_flow_run_state(dead.id, Pending())
+    await client.set_flow_run_state(dead.id, Running())
+    ends = []
+    for settle in (False, True):
+        if settle:
+            ends.append(str(await settle_left(["sample-good"])))
+        run = await client.create_flow_run_from_deployment(deployment_id)
+        await worker.get_and_submit_flow_runs()
+        ends.append((await final_state(client, run)).name)
+    return [*ends, (await final_state(client, dead)).name]
 
 
 async def after_an_outage(

@@ -54,6 +54,10 @@ def test_no_run_blocks_the_process_while_it_asks_the_server(seen: dict[str, Any]
     assert seen["blocking"] == []
 
 
+def test_a_run_of_a_dead_process_gives_its_slot_to_the_next(seen: dict[str, Any]) -> None:
+    assert seen["death"] == ["Cancelled", "1", "Completed", "ProcessGone"]
+
+
 def test_late_runs_after_an_outage_are_one_catch_up_not_a_herd(seen: dict[str, Any]) -> None:
     assert seen["late"] == ["Skipped"] * 4 + ["Completed"]
 
