@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prefect import flow
 from prefect.exceptions import TerminationSignal
+from prefect.settings import get_current_settings
 
 from models.settings import Settings, load_settings
 from store.bus import Bus
@@ -28,7 +29,7 @@ from venue.polymarket.feed import PublicFeed
 @flow(
     name="collect",
     flow_run_name="collect",
-    result_storage=Path("unkept"),
+    result_storage=Path(get_current_settings().results.local_storage_path),
     persist_result=False,
 )
 async def collect() -> str:

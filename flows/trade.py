@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
+from prefect.settings import get_current_settings
 from prefect.states import Completed
 
 from models.agents import AgentSpec
@@ -39,7 +40,7 @@ ARTIFACT_S = 10.0
 @flow(
     name="trade",
     flow_run_name=session_run_name,
-    result_storage=Path("unkept"),
+    result_storage=Path(get_current_settings().results.local_storage_path),
     persist_result=False,
 )
 async def trade(agent: str) -> State[None]:
