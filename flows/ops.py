@@ -54,13 +54,17 @@ def _begin(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
 
 async def _keep_serving() -> None:
     """Serve the pool; a worker that fails is followed by another, and the watches never stop."""
+    told = ""
     while True:
         try:
             await settle_left(entrypoint.rpartition(".")[2] for entrypoint in FLOWS)
             await serve_pool(POOL, name="ops", preload=FLOWS)
             return
         except Exception as error:
-            log.error("ops_worker_failed", reason=repr(error))
+            # A server that is away when this process starts is news once.
+            if told != type(error).__name__:
+                log.error("ops_worker_failed", reason=repr(error))
+            told = type(error).__name__
         await asyncio.sleep(AGAIN_S)
 
 

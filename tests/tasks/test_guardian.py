@@ -37,7 +37,9 @@ def note(tmp_path: Path) -> Path:
     return tmp_path / "ops-hung.json"
 
 
-def guarded(note: Path, then: str, healthy: float = 0.5, silent_s: float = SILENT_S) -> "subprocess.Popen[str]":
+def guarded(
+    note: Path, then: str, healthy: float = 0.5, silent_s: float = SILENT_S
+) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM.format(silent=silent_s, healthy=healthy, then=then),
          str(note)],
