@@ -14,9 +14,11 @@ class Gate:
         parts = urlsplit(url)
         self._server = (parts.hostname or "127.0.0.1", parts.port or 5432)
         self._listener: socket.socket | None = None
+        self._reserved: socket.socket | None = None
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._lock = threading.Lock()
         self.port = 0
+        self._reserve()
         self.open()
         name = f"{parts.username}:{parts.password}@127.0.0.1:{self.port}"
         self.url = parts._replace(netloc=name).geturl()
@@ -27,13 +29,10 @@ class Gate:
 
     def open(self) -> None:
         """Let everybody in."""
-        if self._listener is not None:
+        listener, self._reserved = self._reserved, None
+        if listener is None:
             return
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self.port))
         listener.listen(64)
-        self.port = listener.getsockname()[1]
         self._listener = listener
         threading.Thread(target=self._welcome, args=(listener,), daemon=True).start()
 
@@ -45,11 +44,27 @@ class Gate:
             with suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
             listener.close()
+            self._reserve()
         with self._lock:
             pairs, self._pairs = self._pairs, []
         for one in (each for pair in pairs for each in pair):
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+
+    def remove(self) -> None:
+        """Shut it for good."""
+        self.close()
+        if self._reserved is not None:
+            self._reserved.close()
+            self._reserved = None
+
+    def _reserve(self) -> None:
+        """Keep the port: nobody else shall be met there while the gate is shut."""
+        reserved = socket.socket()
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", self.port))
+        self.port = reserved.getsockname()[1]
+        self._reserved = reserved
 
     def _welcome(self, listener: socket.socket) -> None:
         while True:

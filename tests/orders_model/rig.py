@@ -308,7 +308,7 @@ class Stage:
             self.running.end()
             self.running = None
         self.venue.kill()
-        self.gate.close()
+        self.gate.remove()
         self.http.close()
         self.db.close()
 
