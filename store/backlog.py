@@ -166,7 +166,8 @@ class Backlog:
 
     async def _own(self) -> None:
         pause_s = _PROBE_FIRST_S
-        while self.behind and self.lost is None:
+        # What is still on its way to the disk needs this loop to turn, and wakes us afterwards.
+        while self._wal.ready and self.lost is None:
             try:
                 async with self._draining:
                     await self._drain.own()

@@ -40,6 +40,11 @@ class WriteAheadLog:
         """Records of this process that wait, those on their way to the disk included."""
         return len(self._waiting) + self._asked
 
+    @property
+    def ready(self) -> bool:
+        """Whether records are on the disk that can be written to Postgres now."""
+        return bool(self._waiting)
+
     async def append(self, record: bytes) -> None:
         """Keep a record behind all others; it is on the disk once this returns.
 

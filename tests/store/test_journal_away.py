@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from models.orders import OrderState, TradeStatus
 from store import portfolio
 from store.backlog import boot_s
 from store.database import Database
+from store.held import HeldFile
 from store.journal import PostgresJournal
 from store.journal_booking import book
 from store.journal_entries import OrderChanged, entry
@@ -150,6 +152,36 @@ async def test_a_write_given_up_long_ago_undoes_nothing_when_it_arrives_after_al
 
 
 # --- refused --------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(60)
+async def test_draining_lets_the_loop_turn_while_a_record_is_on_its_way_to_the_disk(
+    journal: PostgresJournal, link: Link, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk's word comes through the loop: who waits without turning waits for ever."""
+    market, first, second = make.market(), make.order(1), make.order(2)
+    link.down = True
+    await journal.order_signed(first, market)
+    at_disk, disk = threading.Event(), threading.Event()
+    whole = HeldFile.append
+
+    def slow(self: HeldFile, block: bytes) -> None:
+        at_disk.set()
+        disk.wait(30)
+        whole(self, block)
+
+    monkeypatch.setattr(HeldFile, "append", slow)
+    writing = asyncio.create_task(journal.order_signed(second, market))
+    await asyncio.to_thread(at_disk.wait, 30)
+    link.down = False
+    while journal.behind > 1:
+        await asyncio.sleep(0.01)
+    assert not writing.done()
+    disk.set()
+    await writing
+    assert await journal.drained(PATIENCE_S)
+    ids = {row["order_id"] for row in await link.database.fetch("SELECT order_id FROM orders")}
+    assert ids == {first.order_id, second.order_id}
 
 
 async def test_a_lease_that_may_have_lapsed_stops_orders_and_nothing_else(
