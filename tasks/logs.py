@@ -5,6 +5,7 @@ import sys
 from contextlib import suppress
 
 import structlog
+from structlog.typing import Processor
 
 
 class _Stderr:
@@ -23,16 +24,20 @@ class _Stderr:
             sys.stderr.flush()
 
 
+# One list for ever: loggers keep the one they met first; whoever listens in changes it in place.
+_PROCESSORS: list[Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+    structlog.processors.JSONRenderer(default=str),
+]
+
+
 def configure_logs(level: str = "INFO") -> None:
     """Send structlog's events to stderr as JSON lines, from `level` upwards."""
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(default=str),
-        ],
+        processors=_PROCESSORS,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=structlog.PrintLoggerFactory(_Stderr()),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,

@@ -106,7 +106,7 @@ async def test_without_a_simulator_it_says_how_to_start_one(
     await sim.close()
     result = await run("faults")
     assert isinstance(result.exception, NotReady)
-    assert f"port {sim.port}" in str(result.exception)
+    assert f"127.0.0.1:{sim.port}" in str(result.exception)
     monkeypatch.setattr("console.sim.load_settings", lambda: _Live())
     assert isinstance((await run("faults")).exception, ConfigError)
 
