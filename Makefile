@@ -46,8 +46,8 @@ logs: setup ## Show the last lines of every log
 doctor: setup ## Check every part and say how to mend it
 	@$(BIN)/floor doctor
 
-test: setup ## Run every test, on two processes
-	@env -u CI $(BIN)/python -m pytest -n 2 --dist loadfile
+test: setup ## Run every test, on three processes (they mostly wait)
+	@env -u CI $(BIN)/python -m pytest -n 3 --dist loadfile
 
 lint: setup ## Check style, format, imports and types
 	$(BIN)/ruff check .
