@@ -234,6 +234,11 @@ class ErrorRate:
             self._failed += failed
         self._forget(now_ns)
 
+    def clear(self) -> None:
+        """Begin anew: what was counted so far has had its consequence."""
+        self._counts.clear()
+        self._total = self._failed = 0
+
     def cause(self, now_ns: int) -> str:
         self._forget(now_ns)
         if self._total < self._least or self._failed <= self._most * self._total:

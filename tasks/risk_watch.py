@@ -149,9 +149,15 @@ class RiskWatch:
         """Take the venue's answer to our question for the time: whether it failed, and the gap."""
         failed, offset_ns = answer
         rules, now_ns = self._board.rules, time.time_ns()
-        self._errors.add(failed, now_ns)
         changes: list[Change] = []
-        self._see(changes, "api-errors", self._errors.cause(now_ns))
+        breaker = self._board.breakers.get("api-errors")
+        if breaker is not None and breaker.stops:
+            # Nobody trades, so nobody's calls would tell that the venue is back: ours do.
+            self._errors.clear()
+            self._see(changes, "api-errors", "the venue does not answer" if failed else "")
+        else:
+            self._errors.add(failed, now_ns)
+            self._see(changes, "api-errors", self._errors.cause(now_ns))
         if offset_ns is not None:
             self._see(changes, "clock-skew", clock_skew(offset_ns, rules.clock.max_s))
         return changes

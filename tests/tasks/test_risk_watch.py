@@ -15,6 +15,7 @@ from models.events import SpotSource
 from models.markets import Outcome
 from models.settings import Settings
 from models.units import SECOND_NS
+from risk.breakers import Status
 from store import agents, markets, risk, state
 from store.bus import Bus
 from store.database import Database
@@ -304,7 +305,17 @@ async def test_calls_of_sessions_that_fail_trip_it_too(
         assert "api-errors" not in (await watch.look())["stops"]
         await beat(2, 20, 9)
         told = await watch.look()
-    assert told["stops"]["api-errors"].startswith("9 of 43 calls to the venue failed")
+        assert told["stops"]["api-errors"].startswith("9 of 43 calls to the venue failed")
+        # Nobody trades now: what failed before is no cause any more, our own question tells.
+        await watch.look()
+        assert watch._board.breakers["api-errors"].state.status is Status.COOLING
+
+        async def badly() -> tuple[bool, int | None]:
+            return True, None
+
+        watch._probe.ask = badly  # type: ignore[method-assign]
+        await watch.look()
+        assert watch._board.breakers["api-errors"].state.status is Status.TRIPPED
 
 
 async def test_without_postgres_it_trips_tells_and_remembers_for_later(

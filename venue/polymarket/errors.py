@@ -7,6 +7,7 @@ The question is always the same: did it happen? *Rejected*: no, and it never wil
 import re
 from enum import StrEnum
 
+import httpx
 from polymarket.errors import (
     PolymarketError,
     RateLimitError,
@@ -99,6 +100,15 @@ def decide(error: Exception, call: Call) -> FloorError:
     if isinstance(error, PolymarketError):
         return VenueUnknown(f"{call}: {_clean(error)}")
     raise error
+
+
+def never_arrived(error: BaseException | None) -> bool:
+    """Whether a failure is one to reach the venue at all: no route, no name, a closed port."""
+    while error is not None:
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _refused(error: RequestRejectedError, call: Call) -> FloorError:

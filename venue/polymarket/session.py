@@ -16,7 +16,7 @@ from models.settings import Settings
 from venue.polymarket import environment as sdk
 from venue.polymarket.credentials import Credentials
 from venue.polymarket.endpoints import Endpoints
-from venue.polymarket.errors import Call, decide
+from venue.polymarket.errors import Call, decide, never_arrived
 from venue.polymarket.limits import Limits, TokenBucket
 from venue.wallet import signing_key
 
@@ -56,7 +56,8 @@ class Session:
         """Questions put to the venue so far."""
         self.failed = 0
         """Those it could not answer: time-outs, its own errors, doors closed without a word. A
-        refusal with a reason is an answer, and so is the mode the venue says it is in."""
+        refusal with a reason is an answer, and so is the mode the venue says it is in. What found
+        no way to the venue was no question: its absence is waited out."""
 
     @classmethod
     async def open(
@@ -149,7 +150,7 @@ class Session:
                     return await ask(client)
         except (VenueUnavailable, VenueUnknown) as error:
             told = isinstance(error, VenueUnavailable) and error.mode in ANNOUNCED
-            self.failed += not told
+            self.failed += not (told or never_arrived(error))
             raise
 
     async def check_login(self) -> None:

@@ -1,4 +1,5 @@
 import pytest
+from polymarket.clients._transport import AsyncTransport
 from polymarket.errors import (
     RateLimitError,
     RequestRejectedError,
@@ -16,7 +17,7 @@ from models.errors import (
     VenueUnavailable,
     VenueUnknown,
 )
-from venue.polymarket.errors import Call, decide, refused_in_reply
+from venue.polymarket.errors import Call, decide, never_arrived, refused_in_reply
 
 # Every text of the fact sheet's section 3.8 (and the issues it quotes), by status.
 REFUSALS = [
@@ -181,3 +182,17 @@ def test_a_reply_that_says_neither_yes_nor_no_is_in_doubt(
     text: str, kind: type[FloorError]
 ) -> None:
     assert isinstance(refused_in_reply(text), kind)
+
+
+async def test_a_venue_that_cannot_be_reached_is_absent_rather_than_failing() -> None:
+    """The breaker on failed calls is for a venue that answers and errs; absence is waited out."""
+    transport = AsyncTransport(base_url="http://127.0.0.1:1")
+    try:
+        with pytest.raises(TransportError) as caught:
+            await transport.get_json("/time")
+    finally:
+        await transport.close()
+    translated = decide(caught.value, Call.READ)
+    translated.__cause__ = caught.value
+    assert never_arrived(translated)
+    assert not never_arrived(decide(TimeoutError(), Call.READ))
