@@ -11,7 +11,7 @@ from models.units import MILLISECOND_NS, PRICE_ONE, SECOND_NS, SHARE
 
 ROUNDING_E6 = 10_000
 """A hundredth of a share, the least the venue trades: what a budget buys is rounded for every
-order it meets, so as many shares fewer are the same fill."""
+order it meets, so as many shares fewer, for each of them, are the same fill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ def _parts(fills: Iterable[ModelFill]) -> list[Part]:
 
 
 def _alike(live: Sequence[Part], model: Sequence[Part]) -> bool:
-    near = abs(_total(live) - _total(model)) < ROUNDING_E6
+    near = abs(_total(live) - _total(model)) < _rounding_e6(live, model)
     return near and _price(live) == _price(model)
 
 
@@ -196,11 +196,12 @@ def _apart(
     """Distances in time of counterparts, and when a share filled that has none as it should be."""
     distances: list[int] = []
     missed: int | None = None
+    rounding_e6 = _rounding_e6(live, model)
     for ones, others in ((live, model), (model, live)):
         had = 0
         for part in sorted(ones, key=_at):
             had += part.size_e6
-            reached = _reached(others, had)
+            reached = _reached(others, had, rounding_e6)
             if reached is None or abs(reached - part.at_ns) > most_ns:
                 missed = part.at_ns if missed is None else missed
             elif ones is live:
@@ -212,21 +213,26 @@ def _apart(
 
 def _within(less: Sequence[Part], more: Sequence[Part], late_ns: int) -> bool:
     """Whether what one side had filled the other had filled too, no later than that."""
-    had = 0
+    had, rounding_e6 = 0, _rounding_e6(less, more)
     for part in sorted(less, key=_at):
         had += part.size_e6
-        reached = _reached(more, had)
+        reached = _reached(more, had, rounding_e6)
         if reached is None or reached > part.at_ns + late_ns:
             return False
     return True
 
 
-def _reached(parts: Sequence[Part], size_e6: int) -> int | None:
+def _rounding_e6(ones: Sequence[Part], others: Sequence[Part]) -> int:
+    """What rounding may make of a budget that met as many orders as either side says."""
+    return ROUNDING_E6 * max(1, len(ones), len(others))
+
+
+def _reached(parts: Sequence[Part], size_e6: int, rounding_e6: int) -> int | None:
     """When so many shares had filled, up to what rounding makes of a budget."""
     had = 0
     for part in sorted(parts, key=_at):
         had += part.size_e6
-        if had + ROUNDING_E6 > size_e6:
+        if had + rounding_e6 > size_e6:
             return part.at_ns
     return None
 

@@ -15,13 +15,15 @@ from tests.parity.wanton import Wanton, wanton
 SECONDS = 40.0
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def quiet() -> Iterator[None]:
     """Leave the logs out: a session that is played again logs as if it were live."""
-    before = structlog.get_config()["wrapper_class"]
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    before = structlog.get_config()
+    quiet = structlog.make_filtering_bound_logger(logging.CRITICAL)
+    # A logger that was kept quiet would stay so for the tests that follow.
+    structlog.configure(wrapper_class=quiet, cache_logger_on_first_use=False)
     yield
-    structlog.configure(wrapper_class=before)
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

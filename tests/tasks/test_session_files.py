@@ -174,7 +174,8 @@ async def test_a_full_disk_stops_nothing_until_postgres_is_away_too(stage: Stage
             process.terminate()
             code = await asyncio.to_thread(process.wait, 60)
             process.kill()
-    assert code == 143
+    # 120 is the interpreter's word on a last line of output that found no room.
+    assert code in (143, 120)
     assert len([text for text in chat.told if "checkpoint of" in text]) == 1
     await stage.assert_books_agree()
 
