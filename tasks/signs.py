@@ -114,11 +114,6 @@ class Signs:
         self._redis_since: float | None = None
         self._was_away = False
 
-    @property
-    def settled_since(self) -> float:
-        """When Postgres began to answer without a gap."""
-        return self._postgres_since
-
     def away(self) -> None:
         """Note a look at which Postgres did not answer."""
         self._was_away = True
