@@ -17,6 +17,7 @@ import hypothesis
 import psycopg
 import pytest
 import redis
+import structlog
 from psycopg import sql
 
 from models.settings import Settings
@@ -32,6 +33,14 @@ PR_SET_PDEATHSIG = 1
 hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=1_000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """What a test makes of the logs, a command that wants them quiet above all, ends with it."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 def free_port() -> int:
