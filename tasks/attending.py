@@ -38,7 +38,6 @@ from tasks.standing import (
     Holder,
     Standing,
     standing,
-    worker_name,
 )
 from tasks.supervision import Decision, Step, decide
 
@@ -72,7 +71,7 @@ async def look_around(database: Database, settings: Settings) -> Around:
     back_ns = await state.get(database, BACK)
     unsure = back_ns is not None and abs(time.time_ns() - back_ns) < SETTLE_S * 1e9
     runs = await open_runs(FLOWS)
-    return Around(runs, look_here(settings.floor_home), worker_name(settings), unsure)
+    return Around(runs, look_here(settings.floor_home), settings.worker_name, unsure)
 
 
 async def attend(

@@ -10,7 +10,6 @@ from enum import StrEnum
 
 from prefect.client.schemas.objects import FlowRun, State, StateType
 
-from models.settings import Settings
 from tasks.session_processes import Here
 
 STARTUP_S = 60.0
@@ -54,11 +53,6 @@ class Holder:
     """Whether the lease is held and not expired."""
     successor: str = ""
     """The run that has announced itself as its successor."""
-
-
-def worker_name(settings: Settings) -> str:
-    """Name of the worker that starts sessions on this host (deployments/processes.yaml)."""
-    return f"traders-{settings.host_name}" if settings.host_name else "traders"
 
 
 def standing(
