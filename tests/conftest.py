@@ -35,12 +35,13 @@ hypothesis.settings.register_profile("explore", deadline=None, max_examples=1_00
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
+LOGS = structlog.get_config()
+
+
 @pytest.fixture(autouse=True)
-def logs_as_before() -> Iterator[None]:
-    """What a test makes of the logs, a command that wants them quiet above all, ends with it."""
-    before = structlog.get_config()
-    yield
-    structlog.configure(**before)
+def logs_as_at_first() -> None:
+    """Whatever quietened the logs before, a command or a fixture: each test hears all of them."""
+    structlog.configure(**LOGS)
 
 
 def free_port() -> int:

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from itertools import pairwise
+from typing import TypeVar
 
 from models.errors import FloorError, NotReady, StoreUnavailable
 from models.units import SECOND_NS
@@ -28,6 +29,7 @@ LATE = "trading again only after"
 """How the problem of a missed target begins; a slow machine explains it, and no other."""
 
 Tell = Callable[[str], None]
+_T = TypeVar("_T")
 
 
 async def run_drill(
@@ -145,6 +147,24 @@ async def _watch(drill: Drill, scene: Scene, signs: Signs, tell: Tell) -> None:
         await asyncio.sleep(POLL_S)
 
 
+async def once_answered(look: Callable[[], Awaitable[_T]], patience_s: float = SETTLE_S) -> _T:
+    """Return what `look` finds, as soon as what it looks at answers.
+
+    Raises
+    ------
+    NotReady, StoreUnavailable
+        It still does not after `patience_s`.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return await look()
+        except (NotReady, StoreUnavailable):
+            if time.monotonic() >= deadline:
+                raise
+        await asyncio.sleep(POLL_S)
+
+
 async def _look_for_trading(drill: Drill, scene: Scene) -> None:
     """Note the first order that shows what the drill expects."""
     if scene.again_ns:
@@ -184,7 +204,8 @@ async def _of_newer_session(scene: Scene, orders: list[Accepted]) -> list[Accept
 
 async def _how_it_went_on(drill: Drill, scene: Scene) -> None:
     """Note what became of session and orders; a fault that must not interrupt has to prove it."""
-    lease = (await scene.stage.leases())[scene.agent]
+    # An order may be taken again before Postgres has recovered.
+    lease = (await once_answered(scene.stage.leases))[scene.agent]
     replaced = lease.token != scene.token
     if replaced and drill.expect is Expect.THROUGH:
         scene.fail(f"the session was replaced (token {scene.token} to {lease.token})")
@@ -217,7 +238,7 @@ async def _orders_of(stage: Stage, agent: str) -> list[Accepted]:
 
 async def _books(stage: Stage, scene: Scene) -> BooksReport | None:
     try:
-        return await agree(stage.database, stage.ledger, SETTLE_S)
+        return await once_answered(lambda: agree(stage.database, stage.ledger, SETTLE_S))
     except (NotReady, StoreUnavailable) as error:
         scene.fail(f"the books could not be compared: {error}")
         return None

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,21 +16,21 @@ from tests.parity.wanton import Wanton, wanton
 SECONDS = 40.0
 
 
-@pytest.fixture(scope="package", autouse=True)
+@contextmanager
 def quiet() -> Iterator[None]:
-    """Leave the logs out: a session that is played again logs as if it were live."""
+    """Leave the logs out: eleven sessions at once say much that nobody reads."""
     before = structlog.get_config()
-    quiet = structlog.make_filtering_bound_logger(logging.CRITICAL)
-    # A logger that was kept quiet would stay so for the tests that follow.
-    structlog.configure(wrapper_class=quiet, cache_logger_on_first_use=False)
-    yield
-    structlog.configure(**before)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Recordings by agent; every strategy has one on each kind of liquidity."""
-    with pytest.MonkeyPatch.context() as patch:
+    with quiet(), pytest.MonkeyPatch.context() as patch:
         # Clients on loopback need none of the certificate authorities they would each read.
         patch.delenv("SSL_CERT_FILE", raising=False)
         patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("authorities")))
