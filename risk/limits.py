@@ -1,8 +1,4 @@
-"""What one agent may do: a pure check of every order before it is sent.
-
-The check is exact integer arithmetic over facts given to it. An order that only gives up shares
-already held is always allowed, whatever the limits say: nobody is ever locked into a risk.
-"""
+"""What one agent may do, and what an order may cost it; `risk.gate` holds every order to it."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -14,7 +10,7 @@ from models.errors import ConfigError
 from models.markets import Market, Side
 from models.orders import Order, OrderRequest
 from models.settings import Settings
-from models.units import SHARE, to_cash_e6, usd
+from models.units import to_cash_e6
 from risk.sizing import worst_cost_e6
 
 
@@ -58,22 +54,6 @@ class Limits:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Exposure:
-    """Where an agent stands as one order is checked; money in e6 of cash, sizes in e6 shares.
-
-    ``committed_e6`` is what the market's holdings cost plus what its open BUY orders may still
-    cost, ``other_markets`` the number of *other* markets with a position or an open order, and
-    ``day_pnl_e6`` the result of this UTC day, open holdings at their mark.
-    """
-
-    free_cash_e6: int
-    sellable_e6: int
-    committed_e6: int
-    day_pnl_e6: int
-    other_markets: int
-
-
 class RiskDecision(msgspec.Struct, frozen=True):
     """Whether an order may be sent, and if not, why: one text per violated policy."""
 
@@ -107,54 +87,3 @@ def open_cost_e6(order: Order, market: Market) -> int:
     return worst_cost_e6(
         request.price_e4, order.open_e6, market.fee, request.tif, request.post_only
     )
-
-
-def room_e6(exposure: Exposure, limits: Limits) -> int:
-    """Cash all further BUYs in this market together may cost without violating a limit, in e6."""
-    if exposure.other_markets >= limits.max_concurrent_trades:
-        return 0
-    if exposure.day_pnl_e6 <= -limits.max_daily_loss_e6:
-        return 0
-    return max(0, min(limits.max_position_e6 - exposure.committed_e6, exposure.free_cash_e6))
-
-
-def headroom_e6(exposure: Exposure, limits: Limits) -> int:
-    """Cash one more BUY in this market may cost without violating a limit, in e6."""
-    return min(limits.risk_per_trade_e6, room_e6(exposure, limits))
-
-
-def check(
-    request: OrderRequest, exposure: Exposure, limits: Limits, market: Market
-) -> RiskDecision:
-    """Check one order against every limit; each violated one is named with value and limit."""
-    if request.side is Side.SELL:
-        return _check_sell(request, exposure)
-    cost = cost_e6(request, market)
-    found: list[tuple[str, str]] = []
-    if cost > limits.risk_per_trade_e6:
-        found.append(_money("risk_per_trade", "the order costs", cost, limits.risk_per_trade_e6))
-    after = exposure.committed_e6 + cost
-    if after > limits.max_position_e6:
-        found.append(_money("max_position", "the market at cost", after, limits.max_position_e6))
-    if exposure.day_pnl_e6 <= -limits.max_daily_loss_e6:
-        lost = -exposure.day_pnl_e6
-        found.append(_money("max_daily_loss", "today's loss", lost, limits.max_daily_loss_e6))
-    if exposure.other_markets >= limits.max_concurrent_trades:
-        markets = f"in {exposure.other_markets} other markets, limit {limits.max_concurrent_trades}"
-        found.append(("max_concurrent_trades", f"max_concurrent_trades: {markets}"))
-    if cost > exposure.free_cash_e6:
-        found.append(_money("capital", "the order costs", cost, exposure.free_cash_e6))
-    names = tuple(name for name, _ in found)
-    return RiskDecision(not found, names, tuple(text for _, text in found), cost)
-
-
-def _check_sell(request: OrderRequest, exposure: Exposure) -> RiskDecision:
-    if request.size_e6 <= exposure.sellable_e6:
-        return RiskDecision(True)
-    wanted, held = request.size_e6 / SHARE, exposure.sellable_e6 / SHARE
-    text = f"shares: selling {wanted:.2f} {request.outcome} but {held:.2f} are free to sell"
-    return RiskDecision(False, ("shares",), (text,))
-
-
-def _money(name: str, what: str, value_e6: int, limit_e6: int) -> tuple[str, str]:
-    return name, f"{name}: {what} ${usd(value_e6)}, limit ${usd(limit_e6)}"

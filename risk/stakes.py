@@ -4,8 +4,8 @@ Five wishes, one cut. A wish says how many shares would be right if there were n
 then applies, in this order, and names each that bit:
 
 1. ``capital``: never more than the cash given for it.
-2. ``headroom``: never more than the limits leave (`risk.limits.headroom_e6`: the least of the
-   limit per trade, the market's position limit, free cash).
+2. ``headroom``: never more than the limits leave: one trade's limit, or what `Gate.room_e6` of
+   `risk.gate` finds left of every other limit of money, whichever is less.
 3. ``lot``: whole hundredths of a share, down.
 4. ``minimum``: nothing, where that is below what the venue takes.
 

@@ -12,7 +12,7 @@ from models.markets import FeeSchedule, Market, Outcome, Side
 from models.orders import OrderRequest, TimeInForce
 from models.units import SECOND_NS, SHARE, USD
 from risk.gate import COLUMNS, Facts, Gate, names_of
-from risk.limits import Exposure, Limits, check, cost_e6
+from risk.limits import Limits, cost_e6
 from risk.policies import PolicyFile, load
 
 FEE = FeeSchedule(rate_ppm=70_000)
@@ -197,21 +197,6 @@ def test_one_by_one_and_all_at_once_decide_the_same(
         decision = gate.check(request, MARKET, facts)
         assert decision.allowed == (bits == 0)
         assert decision.violated_policies == names_of(int(bits))
-
-
-@given(request=orders_of, cash=amounts, committed=st.integers(0, 150 * USD), pnl=amounts,
-       others=st.integers(0, 4), sellable=st.integers(0, 200 * SHARE))  # fmt: skip
-def test_without_policies_the_agents_own_limits_are_left(
-    request: OrderRequest, cash: int, committed: int, pnl: int, others: int, sellable: int
-) -> None:
-    gate = Gate(file("policies: []"), LIMITS, CAPITAL)
-    exposure = Exposure(cash, sellable, committed, pnl, others)
-    facts = Facts(cash, sellable, market_open_e6=committed, agent_day_pnl_e6=pnl,
-                  other_markets=others)  # fmt: skip
-    plain, found = check(request, exposure, LIMITS, MARKET), gate.check(request, MARKET, facts)
-    assert plain.allowed == found.allowed
-    assert set(plain.violated_policies) == set(found.violated_policies)
-    assert plain.cost_e6 == found.cost_e6
 
 
 def test_the_columns_are_facts() -> None:

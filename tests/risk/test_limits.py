@@ -1,4 +1,4 @@
-"""Every limit stops what passes it, names itself, and lets reductions through."""
+"""Every limit of an agent's own stops what passes it, names itself, and lets reductions through."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -13,7 +13,9 @@ from models.markets import FeeSchedule, Market, Outcome, Side, taker_fee_e6
 from models.orders import OrderRequest, TimeInForce
 from models.settings import Settings
 from models.units import SHARE, USD
-from risk.limits import Exposure, Limits, check, cost_e6, headroom_e6
+from risk.gate import Facts, Gate
+from risk.limits import Limits, cost_e6
+from risk.policies import PolicyFile
 from risk.sizing import fit_buy_e6, minimum_e6, size_for_budget_e6, worst_cost_e6
 
 FEE = FeeSchedule(rate_ppm=70_000)
@@ -27,9 +29,9 @@ LIMITS = Limits(
     max_daily_loss_e6=200 * USD,
     max_concurrent_trades=3,
 )
-FREE = Exposure(
-    free_cash_e6=500 * USD, sellable_e6=0, committed_e6=0, day_pnl_e6=0, other_markets=0
-)
+GATE = Gate(PolicyFile(policies=()), LIMITS, 1000 * USD)
+"""A floor without policies of its own."""
+FREE = Facts(free_cash_e6=500 * USD, sellable_e6=0)
 
 
 def order(**changes) -> OrderRequest:
@@ -40,23 +42,30 @@ def order(**changes) -> OrderRequest:
 
 
 def test_an_order_within_every_limit_is_allowed_with_its_cost():
-    decision = check(order(), FREE, LIMITS, MARKET)
+    decision = GATE.check(order(), MARKET, FREE)
     assert decision.allowed
     assert decision.violated_policies == ()
     assert decision.cost_e6 == 10 * USD
 
 
 @pytest.mark.parametrize(
-    ("request_", "exposure", "names", "text"),
+    ("request_", "facts", "names", "text"),
     [
         (order(size_e6=41 * SHARE), FREE, ("risk_per_trade",), "$20.50, limit $20.00"),
-        (order(), replace(FREE, committed_e6=91 * USD), ("max_position",), "$101.00, limit $100"),
-        (order(), replace(FREE, day_pnl_e6=-200 * USD), ("max_daily_loss",), "$200.00, limit $200"),
+        (order(), replace(FREE, market_open_e6=91 * USD), ("max_position",), "$101.00, limit $100"),
+        (
+            order(),
+            replace(FREE, agent_day_pnl_e6=-200 * USD),
+            ("max_daily_loss",),
+            "$200.00, limit $200",
+        ),
         (order(), replace(FREE, other_markets=3), ("max_concurrent_trades",), "in 3 other markets"),
         (order(), replace(FREE, free_cash_e6=9 * USD), ("capital",), "$10.00, limit $9.00"),
         (
             order(size_e6=60 * SHARE),
-            Exposure(5 * USD, 0, 90 * USD, -300 * USD, 4),
+            Facts(
+                5 * USD, 0, market_open_e6=90 * USD, agent_day_pnl_e6=-300 * USD, other_markets=4
+            ),
             (
                 "risk_per_trade",
                 "max_position",
@@ -68,8 +77,8 @@ def test_an_order_within_every_limit_is_allowed_with_its_cost():
         ),
     ],
 )
-def test_each_violation_is_named_with_value_and_limit(request_, exposure, names, text):
-    decision = check(request_, exposure, LIMITS, MARKET)
+def test_each_violation_is_named_with_value_and_limit(request_, facts, names, text):
+    decision = GATE.check(request_, MARKET, facts)
     assert not decision.allowed
     assert decision.violated_policies == names
     assert len(decision.reasons) == len(names)
@@ -79,53 +88,53 @@ def test_each_violation_is_named_with_value_and_limit(request_, exposure, names,
 @pytest.mark.parametrize(
     ("field", "at", "beyond"),
     [
-        ("committed_e6", 90 * USD, 90 * USD + 1),
-        ("day_pnl_e6", -200 * USD + 1, -200 * USD),
+        ("market_open_e6", 90 * USD, 90 * USD + 1),
+        ("agent_day_pnl_e6", -200 * USD + 1, -200 * USD),
         ("other_markets", 2, 3),
         ("free_cash_e6", 10 * USD, 10 * USD - 1),
     ],
 )
 def test_limits_hold_to_the_base_unit(field, at, beyond):
-    assert check(order(), replace(FREE, **{field: at}), LIMITS, MARKET).allowed
-    assert not check(order(), replace(FREE, **{field: beyond}), LIMITS, MARKET).allowed
+    assert GATE.check(order(), MARKET, replace(FREE, **{field: at})).allowed
+    assert not GATE.check(order(), MARKET, replace(FREE, **{field: beyond})).allowed
 
 
 def test_selling_what_is_held_is_always_allowed():
-    worst = Exposure(-(10**9), 20 * SHARE, 10**12, -(10**12), 99)
+    worst = Facts(-(10**9), 20 * SHARE, 10**12, agent_day_pnl_e6=-(10**12), other_markets=99)
     sell = order(side=Side.SELL, post_only=False, tif=TimeInForce.FAK)
-    assert check(sell, worst, LIMITS, MARKET).allowed
-    decision = check(replace(sell, size_e6=20 * SHARE + 10_000), worst, LIMITS, MARKET)
+    assert GATE.check(sell, MARKET, worst).allowed
+    decision = GATE.check(replace(sell, size_e6=20 * SHARE + 10_000), MARKET, worst)
     assert decision.violated_policies == ("shares",)
     assert "20.01" in decision.text
     assert "20.00" in decision.text
 
 
-exposures = st.builds(
-    Exposure,
+standings = st.builds(
+    Facts,
     free_cash_e6=st.integers(-(10**7), 10**9),
     sellable_e6=st.just(0),
-    committed_e6=st.integers(0, 2 * 10**8),
-    day_pnl_e6=st.integers(-3 * 10**8, 10**8),
+    market_open_e6=st.integers(0, 2 * 10**8),
+    agent_day_pnl_e6=st.integers(-3 * 10**8, 10**8),
     other_markets=st.integers(0, 4),
 )
 ticks = st.integers(1, 99).map(lambda tick: tick * 100)
 tifs = st.sampled_from(list(TimeInForce))
 
 
-@given(exposures, ticks, tifs, st.booleans())
+@given(standings, ticks, tifs, st.booleans())
 def test_what_fits_the_headroom_passes_the_check_and_one_step_more_does_not(
-    exposure, price, tif, maker
+    facts, price, tif, maker
 ):
     post_only = maker and not tif.immediate
-    room = headroom_e6(exposure, LIMITS)
+    room = min(GATE.trade_e6, GATE.room_e6(facts))
     size = size_for_budget_e6(room, price, MARKET, tif, post_only)
     request = order(price_e4=price, size_e6=size, tif=tif, post_only=post_only)
     if size:
-        assert check(request, exposure, LIMITS, MARKET).allowed
+        assert GATE.check(request, MARKET, facts).allowed
         more = replace(request, size_e6=size + 10_000)
-        assert not check(more, exposure, LIMITS, MARKET).allowed
+        assert not GATE.check(more, MARKET, facts).allowed
     least = replace(request, size_e6=max(size + 10_000, minimum_e6(price, MARKET, Side.BUY, tif)))
-    assert not check(least, exposure, LIMITS, MARKET).allowed
+    assert not GATE.check(least, MARKET, facts).allowed
 
 
 @given(ticks, st.integers(1, 10**5).map(lambda n: n * 10_000), tifs, st.data())
