@@ -5,18 +5,22 @@ while the Prefect server is away, and a guardian ends the whole process should i
 """
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import NoReturn
 
 import structlog
 
 from models.settings import Settings, load_settings
 from tasks import floor_watch, risk_watch
 from tasks.alerts import Alerts
+from tasks.floor_watch import FloorWatch
 from tasks.guardian import Guardian, read_note
 from tasks.inprocess import serve_pool
 from tasks.left_runs import settle_left
 from tasks.logs import configure_logs
+from tasks.risk_watch import RiskWatch
+from tasks.watching import Watch, keep_watching
 
 log = structlog.get_logger(__name__)
 
@@ -37,8 +41,8 @@ async def serve(settings: Settings) -> None:
     async with Guardian(note):
         await _tell_last_end(settings, read_note(note))
         beside = [
-            _begin("risk watch", risk_watch.keep_watching(settings)),
-            _begin("floor watch", floor_watch.keep_watching(settings)),
+            _begin("risk", lambda: RiskWatch(settings), risk_watch.LOOK_S),
+            _begin("floor", lambda: FloorWatch(settings), floor_watch.LOOK_S),
         ]
         try:
             await _keep_serving()
@@ -48,8 +52,10 @@ async def serve(settings: Settings) -> None:
             await asyncio.gather(*beside, return_exceptions=True)
 
 
-def _begin(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    return asyncio.create_task(work, name=name)
+def _begin(
+    name: str, watch: Callable[[], AbstractAsyncContextManager[Watch]], every_s: float
+) -> asyncio.Task[NoReturn]:
+    return asyncio.create_task(keep_watching(name, watch, every_s), name=f"{name} watch")
 
 
 async def _keep_serving() -> None:

@@ -60,7 +60,7 @@ class _Called:
 
 
 class FloorWatch:
-    """``async with FloorWatch(settings) as watch``, then `look` again and again, or `run`."""
+    """``async with FloorWatch(settings) as watch``, then `look` again and again."""
 
     def __init__(self, settings: Settings, call: Call = call_supervise) -> None:
         self._settings = settings
@@ -83,16 +83,6 @@ class FloorWatch:
 
     async def __aexit__(self, *exc: object) -> None:
         await self._stack.aclose()
-
-    async def run(self) -> None:
-        """Look until cancelled; nothing that goes wrong ends it."""
-        while True:
-            began = time.monotonic()
-            try:
-                await self.look()
-            except Exception as error:
-                log.error("floor_look_failed", reason=repr(error))
-            await asyncio.sleep(max(0.5, LOOK_S - (time.monotonic() - began)))
 
     async def look(self) -> list[Sign]:
         """Look once, end what must end, and call the floor boss; returns what is amiss."""
@@ -209,16 +199,3 @@ class FloorWatch:
 def _whole(beat: dict[str, Any], key: str) -> int:
     value = beat.get(key)
     return value if isinstance(value, int) else 0
-
-
-async def keep_watching(
-    settings: Settings, watch: Callable[[Settings], FloorWatch] = FloorWatch
-) -> None:
-    """Run a watch until cancelled; one that can't even begin is tried again."""
-    while True:
-        try:
-            async with watch(settings) as opened:
-                await opened.run()
-        except Exception as error:
-            log.error("floor_watch_failed", reason=repr(error))
-        await asyncio.sleep(LOOK_S)

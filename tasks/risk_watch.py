@@ -7,7 +7,7 @@ part that is away (Postgres, Redis, the venue) never keeps the others from being
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Self
 
@@ -47,7 +47,7 @@ SWEEP_S = 10.0
 
 
 class RiskWatch:
-    """``async with RiskWatch(settings) as watch``, then `look` again and again, or `run`."""
+    """``async with RiskWatch(settings) as watch``, then `look` again and again."""
 
     def __init__(self, settings: Settings, policies: Policies | None = None) -> None:
         self._settings = settings
@@ -88,16 +88,6 @@ class RiskWatch:
             task.cancel()
         await asyncio.gather(*self._sweeps, return_exceptions=True)
         await self._stack.aclose()
-
-    async def run(self) -> None:
-        """Look until cancelled; nothing that goes wrong ends it."""
-        while True:
-            began = time.monotonic()
-            try:
-                await self.look()
-            except Exception as error:
-                log.error("risk_look_failed", reason=repr(error))
-            await asyncio.sleep(max(0.5, LOOK_S - (time.monotonic() - began)))
 
     async def look(self) -> dict[str, Any]:
         """Look once; returns the facts that were told."""
@@ -350,16 +340,3 @@ class RiskWatch:
         if fault:
             text = f"the risk policies can't be taken up, the last good ones stay: {fault}"
             self._alerts.post("error", text)
-
-
-async def keep_watching(
-    settings: Settings, watch: Callable[[Settings], RiskWatch] = RiskWatch
-) -> None:
-    """Run a watch until cancelled; one that can't even begin is tried again."""
-    while True:
-        try:
-            async with watch(settings) as opened:
-                await opened.run()
-        except Exception as error:
-            log.error("risk_watch_failed", reason=repr(error))
-        await asyncio.sleep(LOOK_S)

@@ -5,10 +5,8 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
-import psycopg
 import pytest
 
 from models.events import SpotSource
@@ -372,26 +370,6 @@ async def test_a_wrong_policy_file_keeps_the_last_good_one(
         (tmp_path / "risk.yaml").write_text("breakers: []\n")
         await watch.look()
         assert (given.fault, watch._board.rules.losses.max_in_a_row) == ("", 5)
-
-
-async def test_the_watch_goes_on_whatever_a_look_brings(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looks: list[Any] = []
-
-    class Stumbling(RiskWatch):
-        async def look(self) -> dict[str, Any]:
-            looks.append(len(looks))
-            raise psycopg.Error("no idea")
-
-    monkeypatch.setattr(risk_watch, "LOOK_S", 0.01)
-    task = asyncio.create_task(risk_watch.keep_watching(settings, Stumbling))
-    async with asyncio.timeout(10):
-        while len(looks) < 2:
-            await asyncio.sleep(0.05)
-    assert not task.done()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_market_that_is_not_normal_is_stopped_alone_until_it_is_over(
