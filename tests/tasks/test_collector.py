@@ -85,11 +85,10 @@ async def test_books_prices_strikes_and_winners_are_kept(bench: Bench) -> None:
             "SELECT count(winner) AS winners, count(strike) AS strikes FROM markets"
         )
         assert row is not None
-        return bool(row["winners"] and row["strikes"])
+        many = [await bench.rows(table) > 5 for table in ("market_data", "spot_prices")]
+        return bool(row["winners"] and row["strikes"] and all(many))
 
-    await bench.until("a window resolves", kept)
-    assert await bench.rows("market_data") > 5
-    assert await bench.rows("spot_prices") > 5
+    await bench.until("a window resolves, with books and prices", kept)
     noted = await state.get(bench.database, STATE_KEY)
     assert noted["watching"] and noted["events"] > 0
     halt.set()

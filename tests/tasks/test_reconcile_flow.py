@@ -8,6 +8,8 @@ from flows import reconcile as module
 from store import state
 from tests.tasks.session_kit import Stage, run
 
+pytestmark = pytest.mark.timeout(600)
+
 
 async def test_books_are_compared_while_the_floor_is_halted(
     stage: Stage, monkeypatch: pytest.MonkeyPatch

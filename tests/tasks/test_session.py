@@ -21,7 +21,9 @@ from tasks.reconcile_floor import mend
 from tasks.session import TradingSession, WindowFailed
 from tests.tasks.conftest import play
 from tests.tasks.eager import AGENT, Raising, settle_window, trade_window
-from tests.tasks.session_kit import Stage, run
+from tests.tasks.session_kit import WINDOW_S, Stage, run
+
+pytestmark = pytest.mark.timeout(600)
 
 # --- ending in good order -----------------------------------------------------------------------
 
@@ -83,13 +85,15 @@ async def test_a_session_hands_over_and_its_successor_settles(
     monkeypatch.setattr(session_windows, "SETTLE_S", 0.01)
     # The first session may fill early and still have a whole window to go.
     monkeypatch.setattr(session_lease, "LEASE_GRACE_S", 180.0)
-    first = asyncio.create_task(run(stage.session("first", session_seconds=8)))
+    # It sees one window from its beginning, when both tokens are for sale.
+    first = asyncio.create_task(run(stage.session("first", session_seconds=WINDOW_S)))
     await stage.until("it fills", stage.fills)
     successor = asyncio.create_task(run(stage.session("second")))
     await asyncio.sleep(0.5)
     assert not successor.done()
     assert await first == ""
     assert await stage.resting() == []
+    before = await stage.one("SELECT count(*) FROM trades")
 
     async def took_over() -> bool:
         lease = await leases.holder(stage.database, AGENT)
@@ -98,9 +102,9 @@ async def test_a_session_hands_over_and_its_successor_settles(
     await stage.until("the successor holds the lease", took_over)
 
     async def settled() -> bool:
-        return bool(await stage.one("SELECT count(*) FROM trades"))
+        return bool(await stage.one("SELECT count(*) > %s FROM trades", before))
 
-    await stage.until("the first session's window is settled", settled)
+    await stage.until("the first session's last window is settled", settled)
     assert await agents.restarts_last_hour(stage.database, AGENT) == 0
     await state.set_halt(stage.database, "test over")
     assert await successor == ""

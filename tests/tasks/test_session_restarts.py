@@ -15,6 +15,8 @@ from tasks.holders import process_name
 from tests.tasks.eager import AGENT
 from tests.tasks.session_kit import Stage, chat_room, run
 
+pytestmark = pytest.mark.timeout(600)
+
 
 async def leave_a_dead_holder(stage: Stage) -> None:
     """Leave a lease behind as a process does that was killed."""
