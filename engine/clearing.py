@@ -12,13 +12,12 @@ from engine.standing import Standing
 from engine.view import MarketView
 from models.markets import Market, Outcome, Side
 from models.orders import Order, OrderRequest
-from models.units import PRICE_ONE, SECOND_NS
+from models.units import MINUTE_NS, PRICE_ONE, SECOND_NS
 from risk.facts import NOTHING_KNOWN
 from risk.gate import Facts, Gate
 from risk.limits import Limits, RiskDecision, cost_e6, open_cost_e6
 from risk.policies import PolicyFile
 
-MINUTE_NS = 60 * SECOND_NS
 MARKETS_KEPT = 64
 
 

@@ -18,7 +18,7 @@ from engine.quoting import plan as plan_quote
 from engine.records import seen, sent, told
 from engine.refusals import Refusal, Refusals
 from engine.sending import Sender, Sent
-from engine.standing import DAY_NS, Standing
+from engine.standing import Standing
 from engine.targeting import Held, TargetPlan
 from engine.targeting import fault_of as target_fault
 from engine.targeting import plan as plan_target
@@ -29,7 +29,7 @@ from models.events import TradePrint
 from models.journal import JournalState
 from models.markets import Market, Outcome
 from models.orders import Order, OrderRequest, OrderState
-from models.units import usd
+from models.units import DAY_NS, usd
 from risk.limits import Limits, RiskDecision
 from strategies.base import Cancel, Execute, Intent, Place, Protect, Quote, Target
 

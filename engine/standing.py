@@ -6,9 +6,7 @@ from engine.portfolio import Portfolio
 from engine.ports import Clock
 from models.journal import JournalState
 from models.markets import Market
-from models.units import SECOND_NS
-
-DAY_NS = 86_400 * SECOND_NS
+from models.units import DAY_NS
 
 
 class Standing:

@@ -27,6 +27,8 @@ SPOT_USD = 100_000_000
 """One US dollar of spot price, in e8."""
 SECOND_NS = 1_000_000_000
 MILLISECOND_NS = 1_000_000
+MINUTE_NS = 60 * SECOND_NS
+DAY_NS = 86_400 * SECOND_NS
 
 
 def _scaled(value: str | int | float | Decimal, scale: int, name: str) -> int:

@@ -5,14 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models.markets import Outcome
-from models.units import SECOND_NS
+from models.units import DAY_NS
 from risk.breaker_rules import ResolutionDisagreement
 from risk.breakers import drawdown, losses_in_a_row, resolution_disagreement
 from store.exposure import Ended
 from store.portfolio import Snapshot
 from tasks.risk_book import distance_bps
-
-DAY_NS = 86_400 * SECOND_NS
 
 
 @dataclass(slots=True)

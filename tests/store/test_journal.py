@@ -15,12 +15,10 @@ from models.journal import WindowResult
 from models.markets import Outcome, Side
 from models.orders import OrderState, TimeInForce, TradeStatus
 from models.tables.columns import to_ns
-from models.units import SECOND_NS
+from models.units import DAY_NS, SECOND_NS
 from store import agents, leases, markets, portfolio
 from store.database import Database
 from store.journal import PostgresJournal
-
-DAY_NS = 86_400 * SECOND_NS
 
 
 @pytest.fixture

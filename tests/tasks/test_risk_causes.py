@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.units import SECOND_NS
-from tasks.risk_causes import DAY_NS, Peaks, agent_losses
+from models.units import DAY_NS, SECOND_NS
+from tasks.risk_causes import Peaks, agent_losses
 
 money = st.integers(-(10**12), 10**12)
 

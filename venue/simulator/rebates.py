@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import structlog
 
 from models.orders import TradeStatus
-from models.units import SECOND_NS
+from models.units import DAY_NS, SECOND_NS
 from venue.simulator.bank import CASH, Bank
 from venue.simulator.core import VenueExchange
 from venue.simulator.eip712 import keccak
@@ -21,7 +21,6 @@ from venue.simulator.journal import Journal
 from venue.simulator.records import Rebate, TradeRecord
 
 log = structlog.get_logger(__name__)
-DAY_NS = 86_400 * SECOND_NS
 PPM = 1_000_000
 
 Share = tuple[str, str, str]

@@ -9,7 +9,7 @@ import structlog
 
 from engine.ports import Clock
 from models.markets import TIMEFRAMES, Outcome
-from models.units import PRICE_ONE, SECOND_NS
+from models.units import DAY_NS, PRICE_ONE, SECOND_NS
 from venue.simulator import mirror, mischief
 from venue.simulator.auth import ApiKey, Keyring
 from venue.simulator.bank import PROVIDER, TAKER, Bank
@@ -41,7 +41,6 @@ from venue.simulator.ws_prices import Price, PriceChannel
 from venue.simulator.ws_user import UserChannel
 
 log = structlog.get_logger(__name__)
-DAY_NS = 86_400 * SECOND_NS
 
 
 class World:

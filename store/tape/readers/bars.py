@@ -17,7 +17,7 @@ import numpy.typing as npt
 from models.errors import BadValue, ConfigError
 from models.markets import TIMEFRAMES, Market
 from models.tape import Row, Tape
-from models.units import PRICE_ONE, SECOND_NS
+from models.units import MINUTE_NS, PRICE_ONE, SECOND_NS
 from store.tape.columns import Columns, filled, joined, picked, rows_in, tape_of
 from store.tape.file import open_tape
 from store.tape.order import in_order
@@ -30,7 +30,6 @@ Floats = npt.NDArray[np.float64]
 FairValue = Callable[[Floats, float, float, Floats], Floats]
 """Probability of Up for spots, strike, volatility per root second and seconds left."""
 
-MINUTE_NS = 60 * SECOND_NS
 _AT_S = (0.0, 20.0, 40.0, 59.0)
 """When within its minute a bar's open, two extremes and close are told."""
 

@@ -10,7 +10,7 @@ from engine.sweep.screen import Bars, screen_momentum
 from models.errors import BadValue
 from models.settings import Settings
 from models.tape import Row, Tape
-from models.units import SECOND_NS, SPOT_USD, USD
+from models.units import DAY_NS, SECOND_NS, SPOT_USD, USD
 from risk.digital import up_probabilities
 from risk.limits import Limits
 from store.tape.readers.bars import read_bars
@@ -18,7 +18,6 @@ from strategies.momentum import MomentumParams
 from tests.engine.backtest.tape_kit import TapeWriter, agent, make_market, play
 
 MINUTES = "spot_binance_1m/BTCUSDT_1m_2026-03-23_2026-04-22.parquet"
-DAY_NS = 86_400 * SECOND_NS
 WIDE = Limits(100_000 * USD, 1_000 * USD, 1_000 * USD, 90_000 * USD, 5)
 LONG_AGO_S = 45.0
 """Minute bars tell a price every 20 seconds; older than this nothing is traded."""
