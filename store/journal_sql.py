@@ -159,11 +159,12 @@ OPEN_ORDERS = f"""
     ORDER BY created_at, order_id
 """  # noqa: S608
 
-# An order that never filled stops mattering a day after its market ended, settled or not.
+# An order that never filled stops mattering soon after its market ended: no result will ever say
+# that it is settled, and every session's start asks the venue about all that is loaded.
 ENDED_ORDERS = f"""
     SELECT x.* FROM orders x JOIN markets m USING (condition_id)
     WHERE x.agent = %(agent)s AND x.state IN ({TERMINAL}) AND NOT {_SETTLED}
-      AND (m.ends_at > now() - interval '1 day'
+      AND (m.ends_at > now() - interval '2 hours'
            OR EXISTS (SELECT 1 FROM fills f WHERE f.order_id = x.order_id))
     ORDER BY x.created_at, x.order_id
 """  # noqa: S608

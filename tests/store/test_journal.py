@@ -15,7 +15,7 @@ from models.journal import WindowResult
 from models.markets import Outcome, Side
 from models.orders import OrderState, TimeInForce, TradeStatus
 from models.tables.columns import to_ns
-from models.units import DAY_NS, SECOND_NS
+from models.units import DAY_NS, MINUTE_NS, SECOND_NS
 from store import agents, leases, markets, portfolio
 from store.database import Database
 from store.journal import PostgresJournal
@@ -168,9 +168,9 @@ async def test_a_refused_or_broken_write_leaves_connections_that_roll_back(
 async def test_an_ended_order_is_remembered_while_its_market_may_still_report_fills(
     journal: PostgresJournal, make: Any
 ) -> None:
-    end_ns = (time.time_ns() // DAY_NS) * DAY_NS
+    end_ns = time.time_ns() // SECOND_NS * SECOND_NS
     recent = make.market(1, start_ns=end_ns - 900 * SECOND_NS, end_ns=end_ns)
-    old = make.market(2, start_ns=end_ns - 5 * DAY_NS, end_ns=end_ns - 4 * DAY_NS)
+    old = make.market(2, start_ns=end_ns - 240 * MINUTE_NS, end_ns=end_ns - 180 * MINUTE_NS)
     settled = make.market(3, start_ns=end_ns - 900 * SECOND_NS, end_ns=end_ns)
     kept, filled = make.order(1, recent), make.order(2, old)
     forgotten, done = make.order(3, old), make.order(4, settled)

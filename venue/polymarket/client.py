@@ -1,7 +1,7 @@
 """Orders and money at Polymarket, over its official SDK."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
@@ -33,9 +33,9 @@ from venue.polymarket.endpoints import Endpoints, endpoints
 from venue.polymarket.errors import Call
 from venue.polymarket.orders import parse_order
 from venue.polymarket.payload import from_payload, to_payload
-from venue.polymarket.registry import Markets
+from venue.polymarket.registry import Markets, NotListed
 from venue.polymarket.session import Session
-from venue.polymarket.trades import Party, read_wire, trade_of
+from venue.polymarket.trades import Party, read_wire, took, trade_of
 
 log = structlog.get_logger(__name__)
 
@@ -200,12 +200,7 @@ class PolymarketVenue:
         """Look up one order. None: not open now (filled, cancelled, or never arrived)."""
 
         async def ask(client: AsyncSecureClient) -> Any:
-            try:
-                return await sdk.private_get(client, f"/data/order/{order_id}")
-            except RequestRejectedError as error:
-                if error.status == 404:
-                    return None
-                raise
+            return await _unless_missing(sdk.private_get(client, f"/data/order/{order_id}"))
 
         row = await self._session.call(Call.READ, ask, self._limits.ledger)
         if row is None or row == {}:
@@ -223,7 +218,17 @@ class PolymarketVenue:
     async def trades(
         self, *, condition_id: str | None = None, after_s: int | None = None
     ) -> list[VenueTrade]:
-        """List trades of this account, oldest first; legs of other agents' orders included."""
+        """List trades of this account, oldest first; legs of other agents' orders included.
+
+        Of all markets together, a trade is left out if its fee can't be known because we never
+        met its market and the venue no longer lists it: it is not of an order of ours, and must
+        not keep the others from being read.
+
+        Raises
+        ------
+        NotListed
+            That one market was asked for.
+        """
         params: dict[str, str] = {}
         if condition_id:
             params["market"] = condition_id
@@ -232,7 +237,14 @@ class PolymarketVenue:
         found: dict[str, VenueTrade] = {}
         async for row in self._session.rows("/data/trades", params):
             wire = read_wire(row)
-            trade = trade_of(wire, self.party, await self.fee(wire.market))
+            try:
+                fee = await self.fee(wire.market) if took(wire, self.party) else FeeSchedule()
+            except NotListed as error:
+                if condition_id is not None:
+                    raise
+                self._log.warning("trade_left_out", trade=wire.id, reason=str(error))
+                continue
+            trade = trade_of(wire, self.party, fee)
             known = found.get(trade.trade_id)
             if trade.legs and (known is None or known.status.rank <= trade.status.rank):
                 found[trade.trade_id] = trade
@@ -242,11 +254,10 @@ class PolymarketVenue:
         """Fee schedule of a market, asked of the venue when we never met it."""
 
         async def fetch(wanted: str) -> Any:
-            return await self._session.call(
-                Call.READ,
-                lambda client: sdk.public_get(client, f"/clob-markets/{wanted}"),
-                self._limits.ledger,
-            )
+            async def ask(client: AsyncSecureClient) -> Any:
+                return await _unless_missing(sdk.public_get(client, f"/clob-markets/{wanted}"))
+
+            return await self._session.call(Call.READ, ask, self._limits.ledger)
 
         return await self.markets.fee_or_fetch(condition_id, fetch)
 
@@ -322,6 +333,16 @@ class PolymarketVenue:
                 raise
             self._heartbeat_id = ""
         return await client.send_order_heartbeat(heartbeat_id=self._heartbeat_id)
+
+
+async def _unless_missing(reply: Awaitable[Any]) -> Any:
+    """The reply; None where the venue answers that there is no such thing."""
+    try:
+        return await reply
+    except RequestRejectedError as error:
+        if error.status == 404:
+            return None
+        raise
 
 
 def _report(reply: Any) -> CancelReport:

@@ -8,7 +8,11 @@ from models.markets import FeeSchedule, Market
 from venue.polymarket.gamma import fee_from_clob
 
 Fetch = Callable[[str], Awaitable[Any]]
-"""Fetches ``/clob-markets/{condition_id}``."""
+"""Fetches ``/clob-markets/{condition_id}``; None where there is no such market."""
+
+
+class NotListed(VenueUnknown):
+    """The venue does not know the market, or no longer does."""
 
 
 class Markets:
@@ -28,6 +32,8 @@ class Markets:
 
         Raises
         ------
+        NotListed
+            The venue does not know the market.
         VenueUnknown
             The venue's answer cannot be read.
         """
@@ -35,6 +41,8 @@ class Markets:
         if known is not None:
             return known
         body = await fetch(condition_id)
+        if body is None:
+            raise NotListed(f"market {condition_id} is not listed at the venue")
         if not isinstance(body, dict):
             raise VenueUnknown(f"market {condition_id}: reply is not an object")
         fee = self._fees[condition_id] = fee_from_clob(body)

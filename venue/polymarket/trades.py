@@ -98,7 +98,7 @@ def trade_of(wire: WireTrade, me: Party, fee: FeeSchedule) -> VenueTrade:
         legs = [
             _maker_leg(wire, row) for row in wire.maker_orders or () if _is_ours(row, me)
         ]  # fmt: skip
-        if _taker_is_ours(wire, me):
+        if took(wire, me):
             legs.append(_taker_leg(wire, fee))
         return VenueTrade(
             trade_id=wire.id,
@@ -116,10 +116,11 @@ def _is_ours(row: WireMaker, me: Party) -> bool:
     return me.owns(row.maker_address, row.owner)
 
 
-def _taker_is_ours(wire: WireTrade, me: Party) -> bool:
-    """Whether we took. The venue says so; it is asked by address only where it does not.
+def took(wire: WireTrade, me: Party) -> bool:
+    """Whether we took, which alone costs a fee.
 
-    A maker's view of a trade may carry either party's address at the top level.
+    The venue says so; it is asked by address only where it does not. A maker's view of a trade may
+    carry either party's address at the top level.
     """
     if wire.trader_side:
         return wire.trader_side.upper() == Role.TAKER

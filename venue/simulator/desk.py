@@ -30,6 +30,7 @@ class Desk:
         self._by_key: dict[str, dict[str, OrderRecord]] = defaultdict(dict)
         self._by_owner: dict[str, dict[str, OrderRecord]] = defaultdict(dict)
         self._trades: dict[str, TradeRecord] = {}
+        self._traded: set[str] = set()
         self._trades_by_owner: dict[str, list[TradeRecord]] = defaultdict(list)
         self._legs: dict[tuple[str, str], list[Leg]] = defaultdict(list)
         self._rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -101,6 +102,7 @@ class Desk:
 
     def _keep_trade(self, record: TradeRecord) -> None:
         self._trades[record.trade_id] = record
+        self._traded.add(record.condition_id)
         owners = {leg.owner for leg in (record.taker, *record.makers) if leg.owner}
         for owner in owners:
             self._trades_by_owner[owner].append(record)
@@ -120,6 +122,10 @@ class Desk:
         record.open = False
         self._by_key[record.key].pop(record.order_id, None)
         self._by_owner[record.owner].pop(record.order_id, None)
+
+    def traded(self, condition_id: str) -> bool:
+        """Whether a client ever traded in a market."""
+        return condition_id in self._traded
 
     def forget_closed(self, condition_id: str) -> None:
         """Drop closed orders of a market from memory; the journal still has them."""

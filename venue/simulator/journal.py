@@ -127,14 +127,12 @@ class Journal:
     def meta(self, name: str, value: bytes) -> None:
         self._add("INSERT OR REPLACE INTO meta VALUES (?,?)", (name, value))
 
-    def forget(self, before_ns: int, windows: int) -> None:
-        """Drop closed orders created before `before_ns` and all but the newest windows."""
+    def forget(self, before_ns: int) -> None:
+        """Drop closed orders created before `before_ns`."""
         self._add("DELETE FROM orders WHERE open=0 AND at_ns<?", (before_ns,))
-        self._add(
-            "DELETE FROM windows WHERE slug NOT IN "
-            "(SELECT slug FROM windows ORDER BY substr(slug, -10) DESC LIMIT ?)",
-            (windows,),
-        )
+
+    def forget_window(self, slug: str) -> None:
+        self._add("DELETE FROM windows WHERE slug=?", (slug,))
 
     def commit(self) -> None:
         """Write everything pending, all or nothing; what can't be written stays pending."""

@@ -46,6 +46,10 @@ class Market(Protocol):
 
     def resolved(self, window: Window, winner: Outcome, at_ns: int) -> None: ...
 
+    def traded(self, window: Window) -> bool:
+        """Whether a client ever traded in it."""
+        ...
+
     def forgotten(self, window: Window) -> None: ...
 
 
@@ -179,11 +183,16 @@ class Life:
         return twap_e8(path, at_ns // SECOND_NS, TWAP_S)
 
     def _forget(self) -> None:
-        """Let go of the oldest resolved windows beyond the history that is kept."""
+        """Let go of the oldest resolved windows beyond the history that is kept.
+
+        Those a client traded in stay: its trades are listed for ever, and their market with them.
+        """
         closed = [window for window in self._registry.all() if window.closed]
         for window in closed[: max(0, len(closed) - self._config.history_windows)]:
-            self._registry.remove(window)
-            self._market.forgotten(window)
+            if not self._market.traded(window):
+                self._registry.remove(window)
+                self._journal.forget_window(window.market.slug)
+                self._market.forgotten(window)
 
 
 def remembered(window: Window) -> WindowRecord:

@@ -209,7 +209,7 @@ class World:
             self.desk.cancel([order.order_id for order in orders], owner, now_ns)
 
     def _tidy(self, now_ns: int) -> None:
-        self.journal.forget(now_ns - 2 * DAY_NS, 4 * self.config.history_windows)
+        self.journal.forget(now_ns - 2 * DAY_NS)
 
     # --- markets ------------------------------------------------------------------------------
 
@@ -284,6 +284,9 @@ class World:
     def _put_away(self, window: Window) -> None:
         self.exchange.remove_market(window.condition_id)
         self.desk.forget_closed(window.condition_id)
+
+    def traded(self, window: Window) -> bool:
+        return self.desk.traded(window.condition_id)
 
     def forgotten(self, window: Window) -> None:
         self.desk.forget_closed(window.condition_id)

@@ -22,6 +22,7 @@ from models.markets import Market, Side, taker_fee_e6
 from models.orders import OrderRequest, OrderState, Role, SignedOrder, TimeInForce
 from venue.polymarket.client import PolymarketVenue
 from venue.polymarket.limits import Limits
+from venue.polymarket.registry import NotListed
 
 OK = {"success": True, "errorMsg": "", "orderID": "", "status": "live", "makingAmount": "",
       "takingAmount": "", "tradeIDs": [], "transactionsHashes": []}  # fmt: skip
@@ -415,6 +416,34 @@ async def test_a_trade_on_two_pages_counts_once_with_its_latest_status(
     paged("GET /data/trades", scripted, [newer], [older])
     (trade,) = await venue.trades()
     assert trade.status == "CONFIRMED"
+
+
+async def test_no_fee_is_asked_for_where_others_took(
+    venue: PolymarketVenue, scripted: Any, market: Market
+) -> None:
+    made = {
+        "order_id": "0xm", "maker_address": venue.wallet, "matched_amount": "10", "price": "0.48",
+        "asset_id": market.up_token, "side": "SELL",
+    }  # fmt: skip
+    row = trade_row(venue, market, trader_side="MAKER", maker_orders=[made])
+    paged("GET /data/trades", scripted, [row])
+    (trade,) = await venue.trades()
+    assert [(leg.role, leg.fee_e6) for leg in trade.legs] == [(Role.MAKER, 0)]
+    assert scripted.calls(f"GET /clob-markets/{market.condition_id}") == []
+
+
+async def test_a_market_nobody_knows_any_more_keeps_no_other_trade_from_being_read(
+    venue: PolymarketVenue, scripted: Any, market: Market
+) -> None:
+    """Another agent's, of long ago: one of ours we would have met."""
+    gone = "0x" + "9" * 64
+    venue.markets.remember(market)
+    rows = [trade_row(venue, market, id="t0") | {"market": gone}, trade_row(venue, market)]
+    paged("GET /data/trades", scripted, rows)
+    scripted.plays[f"GET /clob-markets/{gone}"] = [(404, {"error": "market not found"})]
+    assert [trade.trade_id for trade in await venue.trades()] == ["t1"]
+    with pytest.raises(NotListed, match=gone):
+        await venue.trades(condition_id=gone)
 
 
 async def test_a_fee_nobody_can_tell_is_unknown(
