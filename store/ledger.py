@@ -72,6 +72,19 @@ async def unsettled_holdings(db: Database) -> list[Holding]:
     ]
 
 
+async def overdue_windows(db: Database, seconds: float) -> list[tuple[str, str]]:
+    """Return agent and slug of windows that ended longer ago and whose result is not booked."""
+    rows = await db.fetch(
+        """
+        SELECT DISTINCT p.agent, m.slug FROM positions p JOIN markets m USING (condition_id)
+        WHERE NOT p.settled AND m.ends_at < now() - %s * interval '1 second'
+        ORDER BY m.slug, p.agent
+        """,
+        [seconds],
+    )
+    return [(row["agent"], row["slug"]) for row in rows]
+
+
 async def winners_since(db: Database, seconds: float) -> list[str]:
     """Return the winning tokens that paid something in windows closed so recently, latest first."""
     rows = await db.fetch(

@@ -34,6 +34,8 @@ LOOK_BACK_S = 3600
 """Trades are compared at least this far back, and further after a pause."""
 PAID_LATE_S = 7200
 """How long after a settlement its winning shares may still wait to be paid out."""
+OVERDUE_S = 1800
+"""A window whose result is not booked so long after its end is told of."""
 IN_DOUBT_S = 120
 """An order on its way, or being asked about by its session, is left to it for so long."""
 
@@ -69,6 +71,7 @@ async def look(database: Database, venue: Venue, discovery: Discovery) -> Look:
         *order_differences(orders, listed),
         *await _holdings(database, venue),
         *cash_differences(0, gap),
+        *await _overdue(database),
     )
     return Look(found, tuple(trades), known, gap)
 
@@ -102,6 +105,14 @@ async def _holdings(database: Database, venue: Venue) -> list[Difference]:
             theirs = {token: await venue.shares_e6(token) for token in ours}
             found += share_differences(ours, theirs)
     return found
+
+
+async def _overdue(database: Database) -> list[Difference]:
+    """Windows that nobody settles: their money is neither lost nor free, and nobody would know."""
+    return [
+        Difference("overdue", f"{slug} of {agent}", "no result", "over for half an hour")
+        for agent, slug in await ledger.overdue_windows(database, OVERDUE_S)
+    ]
 
 
 async def _cash_gap(database: Database, venue: Venue, discovery: Discovery) -> int:

@@ -15,8 +15,8 @@ class Difference:
     """One thing the venue and our books disagree on."""
 
     kind: str
-    """``missing_fill``, ``fill``, ``stranger``, ``missing_order``, ``ghost_order``, ``shares`` or
-    ``cash``."""
+    """``missing_fill``, ``fill``, ``stranger``, ``missing_order``, ``ghost_order``, ``shares``,
+    ``cash`` or ``overdue``."""
     subject: str
     ours: str
     venues: str

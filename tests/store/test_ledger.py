@@ -10,7 +10,7 @@ import pytest
 from models.journal import WindowResult
 from models.markets import Outcome, Side
 from models.orders import OrderState, TradeStatus
-from models.units import SHARE, USD
+from models.units import MINUTE_NS, SECOND_NS, SHARE, USD
 from store import leases, ledger, markets
 from store.database import Database
 from store.journal import PostgresJournal
@@ -48,6 +48,27 @@ async def test_cash_is_what_was_bought_sold_and_charged(
     await buy(journal, make, 3, side=Side.SELL)
     await buy(journal, make, 4, status=TradeStatus.FAILED)
     assert await ledger.trading_cash_e6(db) == -2 * 2_270_000 + 2_130_000
+
+
+async def test_a_window_is_overdue_until_its_result_is_booked(
+    db: Database, journal: PostgresJournal, make: Any
+) -> None:
+    end_ns = time.time_ns() // SECOND_NS * SECOND_NS - 60 * MINUTE_NS
+    market = make.market(1, start_ns=end_ns - 15 * MINUTE_NS, end_ns=end_ns)
+    order = make.order(1, market)
+    await journal.order_signed(order, market)
+    fill = make.fill(order, trade="t1", status=TradeStatus.CONFIRMED)
+    await journal.fill(fill)
+    assert await ledger.overdue_windows(db, 3_000) == [(make.agent, market.slug)]
+    assert await ledger.overdue_windows(db, 4_000) == []
+    await journal.settled(
+        WindowResult(
+            agent=make.agent, condition_id=market.condition_id, slug=market.slug,
+            winner=Outcome.DOWN, bought_e6=fill.cash_e6, sold_e6=0, fees_e6=fill.fee_e6,
+            payout_e6=0, fills=1, opened_ns=fill.matched_ns, closed_ns=time.time_ns(),
+        )
+    )  # fmt: skip
+    assert await ledger.overdue_windows(db, 3_000) == []
 
 
 async def test_holdings_count_both_tokens_until_they_are_settled(
