@@ -221,8 +221,8 @@ class PolymarketVenue:
         """List trades of this account, oldest first; legs of other agents' orders included.
 
         Of all markets together, a trade is left out if its fee can't be known because we never
-        met its market and the venue no longer lists it: it is not of an order of ours, and must
-        not keep the others from being read.
+        met its market and the venue no longer lists it: it must not keep the others from being
+        read. Whoever waits for the trades of an order asks for its market, and is told.
 
         Raises
         ------

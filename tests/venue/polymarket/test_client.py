@@ -435,7 +435,7 @@ async def test_no_fee_is_asked_for_where_others_took(
 async def test_a_market_nobody_knows_any_more_keeps_no_other_trade_from_being_read(
     venue: PolymarketVenue, scripted: Any, market: Market
 ) -> None:
-    """Another agent's, of long ago: one of ours we would have met."""
+    """But whoever asks for that very market is told."""
     gone = "0x" + "9" * 64
     venue.markets.remember(market)
     rows = [trade_row(venue, market, id="t0") | {"market": gone}, trade_row(venue, market)]
