@@ -191,6 +191,9 @@ class Trader:
         if self._stopping.is_set():
             return
         state = await self._watch(market)
+        if self._stopping.is_set():
+            # A stop that came while we waited does not know of this window.
+            return
         if state.window is not None:
             raise BadValue(f"{market.slug} is being traded already; wait for its window to end")
         condition_id = market.condition_id

@@ -81,6 +81,27 @@ async def test_a_stop_interrupts_the_pause_after_a_failure():
     await world.close()
 
 
+async def test_a_window_that_was_about_to_begin_does_not_begin_after_the_stop():
+    strategy = Scripted(on_tick=lambda view: [BOTH])
+    world = World(strategy)
+    feed, subscribed = world.trader._feed, asyncio.Event()
+    watch = feed.watch
+
+    async def slowly(market):
+        await subscribed.wait()
+        await watch(market)
+
+    feed.watch = slowly
+    await world.open()
+    assert not world.window.done()
+    await world.trader.stop("halted")
+    subscribed.set()
+    await world.clock.drain()
+    assert world.window.done()
+    assert (world.trader.active, strategy.calls) == (0, [])
+    await world.close()
+
+
 async def test_a_market_whose_orders_ended_unfilled_needs_no_settling():
     world = World(Scripted(on_tick=lambda view: [BOTH]))
     await world.open()
