@@ -20,6 +20,8 @@ Params = Sequence[Any] | dict[str, Any]
 _RECONNECT_S = 2.0
 """After this long the pool gives up on a lost connection; the next caller makes it try again."""
 _MAX_WAITING = 1_000
+IDLE_S = 10.0
+"""The server ends a transaction whose client says nothing for so long, and lets go of its locks."""
 _CHECK_S = 2.0
 """An idle connection that does not answer for so long counts as broken."""
 
@@ -57,7 +59,11 @@ class Database:
                 "row_factory": dict_row,
                 "application_name": "floor",
                 "connect_timeout": 5,
-                "options": "-c timezone=UTC",
+                # A client that froze or was cut off in the middle of a transaction would else keep
+                # its locks, that of a lease among them, until TCP gives up hours later.
+                "options": f"-c timezone=UTC -c idle_in_transaction_session_timeout={IDLE_S:g}s"
+                " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5"
+                " -c tcp_keepalives_count=3 -c tcp_user_timeout=15000",
                 "keepalives_idle": 10,
                 "keepalives_interval": 5,
                 "keepalives_count": 3,
@@ -118,7 +124,11 @@ class Database:
                 f"Postgres at {self._place} gave no connection ({type(error).__name__}); "
                 "it is away or overloaded"
             ) from None
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except (
+            psycopg.OperationalError,
+            psycopg.InterfaceError,
+            psycopg.errors.IdleInTransactionSessionTimeout,
+        ) as error:
             self._drop_broken()
             raise StoreUnavailable(
                 f"Postgres at {self._place} went away ({type(error).__name__} "

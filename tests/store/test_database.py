@@ -105,3 +105,30 @@ async def test_a_transaction_cut_off_in_the_middle_leaves_nothing(clean_postgres
                 await connection.execute("INSERT INTO system_state (key, value) VALUES ('a', '1')")
                 await connection.execute("SELECT pg_sleep(60)")
         assert await db.fetch("SELECT key FROM system_state") == []
+
+
+async def test_a_client_that_falls_silent_in_a_transaction_does_not_keep_its_locks(
+    clean_postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a host does that is cut off: its lease must be free for another."""
+    monkeypatch.setattr("store.database.IDLE_S", 1)
+    async with Database(clean_postgres_url) as silent, Database(clean_postgres_url) as other:
+        await silent.execute("CREATE TABLE locked (n int)")
+        await silent.execute("INSERT INTO locked VALUES (1)")
+        lock = "SELECT n FROM locked FOR UPDATE"
+        held, released = asyncio.Event(), asyncio.Event()
+
+        async def fall_silent() -> None:
+            async with silent.transaction() as connection:
+                await connection.execute(lock)
+                held.set()
+                await released.wait()
+                await connection.execute(lock)
+
+        task = asyncio.create_task(fall_silent())
+        await held.wait()
+        assert await other.fetch(lock, answer_s=20) == [{"n": 1}]
+        released.set()
+        with pytest.raises(StoreUnavailable):
+            await task
+        await other.execute("DROP TABLE locked")
